@@ -1,0 +1,113 @@
+# Every target is one line; what is more than that is a role or a module of lab/.
+# `make` alone lists the targets. VARS hands variables to the play: make up VARS="-e lab_name=other"
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ANSIBLE := $(BIN)/ansible-playbook $(VARS)
+PYTEST := $(BIN)/python -m pytest
+PUBLISH := $(PYTHON) -m lab publish
+NAME ?= lab
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/done: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements.txt && touch $@
+
+.PHONY: up down clean status
+up: $(VENV)/done  ## stand up the lab, or bring it back to what it should be
+	@$(ANSIBLE) site.yml
+
+down: $(VENV)/done  ## take the lab down; what was built stays in the cache
+	@$(ANSIBLE) playbooks/down.yml
+
+clean: $(VENV)/done  ## take the lab down, remove the cache, stop an engine that the lab started
+	@$(ANSIBLE) playbooks/clean.yml
+
+.PHONY: test lint unit integration coverage molecule lifecycle images test-long verify
+test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
+
+lint: $(VENV)/done  ## linters
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check lab/build && $(BIN)/yamllint . && $(BIN)/python -m app.queries check --offline && $(BIN)/ansible-lint --offline
+
+unit: $(VENV)/done  ## tests that need neither Docker nor Ansible's tasks
+	@$(BIN)/coverage erase && $(BIN)/coverage run -m pytest tests/unit
+
+integration: $(VENV)/done  ## tests of the service on a real PostgreSQL
+	@$(BIN)/coverage run -m pytest tests/integration
+
+coverage:  ## what unit and integration tests together have run of app/: every line and branch
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered
+
+molecule: $(VENV)/done  ## a lab of its own: converge, idempotence, verify, destroy
+	@$(BIN)/molecule test
+
+lifecycle: $(VENV)/done  ## repairs, restarts and refusals, on a lab of its own
+	@$(PYTEST) tests/lifecycle
+
+images: $(VENV)/done  ## images against the contract of their namesakes, and the chart; needs what `up` or `molecule` built
+	@$(PYTEST) tests/images tests/chart
+
+test-long: $(VENV)/done  ## what takes hours
+	@$(PYTEST) -m long tests
+
+verify: $(VENV)/done  ## check a running lab
+	@LAB_NAME=$(NAME) $(PYTEST) tests/infra
+
+.PHONY: dev bench-app bench-up requirements
+dev: $(VENV)/done  ## the service alone, with a database of its own, no Docker
+	@$(BIN)/python -m lab dev
+
+bench-app: $(VENV)/done  ## measure the service beside a FastAPI one
+	@$(BIN)/python -m lab bench-app
+
+bench-up: $(VENV)/done  ## measure cold, warm, rerun and down
+	@$(BIN)/python -m lab bench-up
+
+requirements: $(VENV)/done  ## compile the hash-locked requirements anew
+	@for file in requirements app/requirements tests/requirements; do $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $$file.in; done
+
+# From checkout to published image; these need Docker, git and Python, and no set-up.
+.PHONY: image image-release image-migrations image-test image-test-build image-test-run
+image: image-release image-migrations  ## build the images of the service and of its migrations
+
+image-release:  ## build the service's image
+	@$(PUBLISH) build web
+
+image-migrations:  ## check the migrations' SQL and build their image
+	@$(PUBLISH) build migrations
+
+image-test: image-test-build image-test-run  ## linters and unit tests in an image, as the pipeline runs them
+
+image-test-build:  ## build the test image
+	@$(PUBLISH) build test
+
+image-test-run:  ## run the test image
+	@$(PUBLISH) test
+
+.PHONY: login publish publish-release publish-migrations sbom audit pipeline
+login:  ## log in: make login REGISTRY=host/path, with REGISTRY_USERNAME and REGISTRY_TOKEN
+	@$(PUBLISH) login --registry "$(REGISTRY)"
+
+publish: image-test-build image publish-release publish-migrations  ## build and publish: make publish REGISTRY=host/path [DIRTY=yes]
+
+publish-release:  ## publish the service's image that is built, with its bill of materials
+	@$(PUBLISH) push web --registry "$(REGISTRY)" $(if $(DIRTY),--dirty)
+
+publish-migrations:  ## publish the migrations' image that is built
+	@$(PUBLISH) push migrations --registry "$(REGISTRY)" $(if $(DIRTY),--dirty)
+
+sbom: image-test-build  ## bill of materials (CycloneDX) of the release: .lab/sbom.cdx.json
+	@$(PUBLISH) sbom .lab/sbom.cdx.json
+
+audit: $(VENV)/done  ## known vulnerabilities in the locked requirements
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement app/requirements.txt --requirement requirements.txt
+
+pipeline: $(VENV)/done  ## each step of the pipeline, whole and broken, against a registry of its own; needs an engine
+	@$(PYTEST) -s tests/pipeline

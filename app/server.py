@@ -1,0 +1,200 @@
+"""waitress, made fit for production: strict parsing, our error answers, bounded clients, a graceful stop."""
+
+import time
+from collections.abc import Callable
+
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+
+from app.config import Settings
+from app.names import MAX_BODY
+from app.observe import Observer, request_id
+from app.probes import WITHOUT_DATABASE, Lifecycle
+from app.problems import JSON, PROBLEM, TEXT, problem
+from app.strict import StrictParser
+
+# Seconds that a client may be silent, and that it may take to send one request.
+IDLE = 60
+REQUEST_TIME = 10
+# Bytes of a refused body that are still read, so that the client gets to read the answer.
+READ_BODY = 16 * 1024 * 1024
+# Seconds between two looks at the clients and at the signal handler's word.
+TICK = 0.25
+
+
+class _Closing:
+    """Tells clients to take a new connection once the server is stopping."""
+
+    def build_response_header(self) -> bytes:
+        if self.channel.server.lifecycle.stopping:
+            self.set_close_on_finish()
+        return super().build_response_header()
+
+
+class Task(_Closing, WSGITask):
+    """A request for the application."""
+
+
+class Refusal(_Closing, ErrorTask):
+    """A request that the application never sees. It is answered, logged and counted like any other."""
+
+    def execute(self) -> None:
+        """Answer the parser's error as a problem document or one text line."""
+        error, headers = self.request.error, self.request.headers
+        observer = self.channel.server.observer
+        env = {"HTTP_X_REQUEST_ID": headers.get("X_REQUEST_ID", "")}
+        identity = request_id(env)
+        self.status = f"{error.code} {error.reason}"
+        if JSON in headers.get("ACCEPT", "") or PROBLEM in headers.get("ACCEPT", ""):
+            body, kind = problem(error.reason, self.status, error.body, identity), PROBLEM
+        else:
+            body, kind = str(error.body).encode("utf-8"), TEXT
+        self.response_headers += [
+            ("Content-Type", kind),
+            ("X-Served-By", observer.pod),
+            ("X-Request-Id", identity),
+            ("Cache-Control", "no-store"),
+        ]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        method = getattr(self.request, "command", "other")
+        observer.answered(method, "none", error.code, time.time() - self.start_time, identity)
+        self.write(body)
+
+
+class Channel(HTTPChannel):
+    """One client's connection."""
+
+    task_class = Task
+    error_task_class = Refusal
+    parser_class = StrictParser
+
+    request_started: float | None = None
+
+    def received(self, data: bytes) -> bool:
+        """Note when a request begins, so that one which never ends can be given up."""
+        result = super().received(data)
+        if self.request is None:
+            self.request_started = None
+        elif self.request_started is None:
+            self.request_started = time.time()
+        return result
+
+    def is_working(self) -> bool:
+        """Tell whether a request is being read, served or answered."""
+        return bool(self.requests or self.request is not None or self.total_outbufs_len)
+
+    def is_new(self, now: float) -> bool:
+        """Tell whether the client has only just connected, and so is about to send its first request."""
+        return self.last_activity == self.creation_time > now - 2 * TICK
+
+
+class Server(TcpWSGIServer):
+    """The listening socket and its clients."""
+
+    channel_class = Channel
+    request_time = REQUEST_TIME
+
+    def __init__(self, application: Callable, settings: Settings, observer: Observer, lifecycle: Lifecycle):
+        self.observer = observer
+        self.lifecycle = lifecycle
+        self._woken = False
+        self._grace = settings.grace_seconds
+        self._drain = settings.drain_seconds
+        self._probes = ThreadedTaskDispatcher()
+        self._probes.set_thread_count(1)
+        super().__init__(
+            application,
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            connection_limit=settings.connection_limit,
+            channel_timeout=IDLE,
+            cleanup_interval=1,
+            max_request_body_size=READ_BODY,
+            # Buffers beyond these sizes become temporary files, and the root file system is read-only.
+            inbuf_overflow=2 * MAX_BODY,
+            outbuf_overflow=64 * MAX_BODY,
+            asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=False,
+            log_socket_errors=False,
+            ident=None,
+        )
+
+    def add_task(self, channel: Channel) -> None:
+        """Queue a request; probes have a thread of their own, which the database cannot hold up."""
+        request = channel.requests[0]
+        if request.error is None and request.path in WITHOUT_DATABASE:
+            self._probes.add_task(channel)
+        else:
+            self.task_dispatcher.add_task(channel)
+
+    def readable(self) -> bool:
+        """Make room before waitress would stop accepting, which would shut out the probe too."""
+        if len(self.active_channels) > self.adj.connection_limit * 9 // 10:
+            self._shed()
+        return super().readable()
+
+    def pull_trigger(self) -> None:
+        """Wake the loop, once a turn: many threads finish in one, and each byte in the pipe costs two system calls."""
+        if not self._woken:
+            self._woken = True
+            super().pull_trigger()
+
+    def maintenance(self, now: float) -> None:
+        """Give up clients that are silent, or that take too long to send a request."""
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            if channel.request_started is not None and channel.request_started < now - self.request_time:
+                channel.will_close = True
+
+    def _shed(self) -> None:
+        waiting = [each for each in self.active_channels.values() if not each.requests and not each.total_outbufs_len]
+        # Neither a byte now and then nor a request a minute makes a client more important than one with a request.
+        waiting.sort(key=lambda channel: channel.request_started or channel.last_activity)
+        for channel in waiting[: self.adj.connection_limit // 4]:
+            channel.will_close = True
+
+    def run(self) -> None:
+        """Serve until the lifecycle says stop; then finish what is under way, at most `grace_seconds` long.
+
+        For `drain_seconds` before that, new connections are still served while the readiness probe already fails:
+        the cluster needs that long to send requests elsewhere.
+        """
+        while not self.lifecycle.stopping:
+            self._turn()
+        self._turn_until(lambda: False, self._drain)
+        self._accept_pending()
+        wasyncore.dispatcher.close(self)
+        # Whatever has arrived on idle connections by now is a request to be answered.
+        self._turn(0)
+        self._turn_until(self._close_idle, self._grace)
+        self.task_dispatcher.shutdown(timeout=1)
+        self._probes.shutdown(timeout=1)
+        wasyncore.close_all(self._map, ignore_all=True)
+
+    def _turn(self, timeout: float = TICK) -> None:
+        # The loop is about to look at every client: what happens from here on must wake it again.
+        self._woken = False
+        wasyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)
+
+    def _turn_until(self, done: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not done():
+            self._turn()
+
+    def _accept_pending(self) -> None:
+        # Clients whose connection the kernel has accepted already would be reset.
+        before = -1
+        while before < len(self.active_channels):
+            before = len(self.active_channels)
+            self.handle_accept()
+
+    def _close_idle(self) -> bool:
+        now = time.time()
+        for channel in list(self.active_channels.values()):
+            if not channel.is_working() and not channel.is_new(now):
+                channel.handle_close()
+        return not self.active_channels

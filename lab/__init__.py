@@ -1,0 +1,1 @@
+"""What running the lab needs beyond Ansible tasks: building, status, reports, benchmarks."""

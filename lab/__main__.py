@@ -1,0 +1,47 @@
+"""Run one of the lab's verbs: `python -m lab VERB [arguments]`."""
+import importlib
+import sys
+
+# Each verb: the module whose main(argv) runs it, and what it is for.
+VERBS = {
+    "balance": ("lab.balance", "send requests and count which replica answered"),
+    "bench-app": ("lab.bench.app", "measure the service under load"),
+    "bench-up": ("lab.bench.up", "measure how long the lab takes to come up"),
+    "build": ("lab.build", "build the images and command line tools of the catalog"),
+    "dev": ("lab.dev", "run the service on this machine, with a database of its own"),
+    "diagnose": ("lab.diagnose", "say what is not up, why, and save what helps to find out"),
+    "engine": ("lab.engine", "start or stop a Docker engine where no service manager does it"),
+    "publish": ("lab.publish", "build, test and publish the service's images"),
+    "push": ("lab.registry", "push the catalog's images to the lab's registry"),
+    "preflight": ("lab.preflight", "say what would keep the lab from coming up, changing nothing"),
+}
+
+
+def usage(verbs):
+    """Return the list of verbs, one line each."""
+    width = max(map(len, verbs))
+    return "\n".join(["usage: python -m lab VERB [arguments]", "",
+                      *(f"  {verb:<{width}}  {purpose}" for verb, (_, purpose) in sorted(verbs.items()))])
+
+
+def main(argv, verbs=VERBS, load=importlib.import_module):
+    """Run the verb that `argv` names and return its exit code; 2 where there is no such verb."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage(verbs))
+        return 0 if argv else 2
+    if argv[0] not in verbs:
+        print(f"python -m lab: unknown verb '{argv[0]}'; one of: {', '.join(sorted(verbs))}", file=sys.stderr)
+        return 2
+    module, _ = verbs[argv[0]]
+    try:
+        run = load(module).main
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
+            raise
+        print(f"python -m lab: the verb '{argv[0]}' is not there yet (no module {module})", file=sys.stderr)
+        return 2
+    return run(argv[1:]) or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""Make the lab's components from the packages source: `python -m lab build`.
+
+Standard output carries one JSON document for whoever called; what is going on goes to standard error and to
+`logs/progress.log` of the lab's state folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lab import catalog
+from lab.build import engine, golang, jobs, tools
+from lab.build.plan import LANES, Plan
+from lab.cache import Store, cache_dir
+
+CHECKOUT = Path(__file__).parents[2]
+# How long to wait for another build that uses the same cache, in seconds; then it is doing something unusual.
+LOCK_TIMEOUT = 2400
+ERRORS = (catalog.CatalogError, golang.ChecksumError, jobs.JobError, tools.ToolError)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the options every verb that reads the catalog has."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--source", default="packages", help="where components come from (default: %(default)s)")
+    options.add_argument(
+        "--stage", choices=[*catalog.STAGES, "all"], default="all", help="which components (default: %(default)s)"
+    )
+    options.add_argument("--state-dir", type=Path, default=CHECKOUT / ".lab" / "lab", help="the lab's state folder")
+    options.add_argument(
+        "--registry-port", type=int, default=5001, help="where the lab's registry listens on 127.0.0.1"
+    )
+    return options
+
+
+def plan_for(args: argparse.Namespace) -> tuple[Plan, list[str]]:
+    """Return the plan for the parsed `args`, and the names of the components that are asked for."""
+    components = catalog.load(args.source)
+    plan = Plan(components, Store(cache_dir()), CHECKOUT, args.registry_port)
+    return plan, [name for name, item in components.components.items() if args.stage in (item.stage, "all")]
+
+
+@contextlib.contextmanager
+def locked(path: Path, say: Any, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """Hold the lock file `path`; say whom one waits for, and raise JobError after `timeout` seconds."""
+    with path.open("a+") as file:
+        deadline = time.monotonic() + timeout
+        told = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                file.seek(0)
+                owner = file.read().strip() or "?"
+                if not told:
+                    say(f"build: waiting for the build of process {owner}, {timeout / 60:.0f} min at most")
+                    told = True
+                if time.monotonic() > deadline:
+                    raise jobs.JobError(f"the build of process {owner} still holds {path}") from None
+                time.sleep(min(1, timeout))
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def link_tools(plan: Plan, names: list[str], folder: Path) -> bool:
+    """Link the host's tools (kind, kubectl, helm) into `folder`; say whether anything changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = False
+    for name in names:
+        component = plan.catalog[name]
+        if component.install != "host" or component.image is not None:
+            continue
+        link, target = folder / name, plan.artifact(name) / name
+        if not link.is_symlink() or link.readlink() != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+            changed = True
+    return changed
+
+
+def summary(plan: Plan, names: list[str]) -> dict[str, Any]:
+    """Return what roles need to know: references, digests and manifests of the components `names`."""
+    images = [name for name in names if plan.catalog[name].image]
+    manifests = [name for name in names if plan.catalog[name].manifest]
+    return {
+        "refs": {name: plan.reference(name) for name in images},
+        "versions": {name: plan.catalog[name].version for name in names},
+        "hosts": sorted(
+            {catalog.repository(plan.reference(name)).split("/")[0] for name in images if plan.catalog[name].deployed}
+        ),
+        "manifests": {name: str(plan.artifact(name) / "manifest.yaml") for name in manifests},
+    }
+
+
+def build(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dict[str, Any]:
+    """Make what `names` lack, bring `load` into the engine, link the tools; return the summary with what was done."""
+    logs = state_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    todo = plan.jobs(names)
+    progress = jobs.Progress(logs / "progress.log", len(todo))
+    seconds: dict[str, float] = {}
+    loaded = []
+    with locked(plan.store.root / "lock", progress.say):
+        plan.store.sweep()
+        todo = plan.jobs(names)  # another build may have made some of it meanwhile
+        seconds = jobs.run(todo, LANES, logs, progress)
+        for name in load:
+            if not engine.has(plan.reference(name), plan.key(name)):
+                plan.in_engine(name, logs / f"load-{name}.log")
+                loaded.append(name)
+        linked = link_tools(plan, names, state_dir / "bin")
+    return {**summary(plan, names), "built": seconds, "loaded": loaded, "changed": bool(seconds or loaded or linked)}
+
+
+def clean(plan: Plan) -> dict[str, Any]:
+    """Remove the cache folder and every image that the engine has from it; return whether there was any."""
+    removed = engine.remove_all()
+    with locked(plan.store.root / "lock", print):
+        had = any(plan.store.artifacts.iterdir())
+        shutil.rmtree(plan.store.root)
+    return {"changed": bool(had or removed), "images": removed}
+
+
+def main(argv: list[str]) -> int:
+    """Run `python -m lab build`; return 0, or 1 after one line that says what could not be made."""
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--load", default="", help="components to bring into the Docker engine, comma-separated")
+    options.add_argument("--clean", action="store_true", help="remove the cache, and the engine's images made from it")
+    options.add_argument("--missing", action="store_true", help="make nothing; list what is missing")
+    args = options.parse_args(argv)
+    # What people read goes to standard error, so that standard output stays one document.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            plan, names = plan_for(args)
+            if args.missing:
+                result: dict[str, Any] = {"missing": plan.missing(names)}
+            elif args.clean:
+                result = clean(plan)
+            else:
+                result = build(plan, names, args.state_dir, [name for name in args.load.split(",") if name])
+        except ERRORS as error:
+            print(f"build: {error}")
+            return 1
+    print(json.dumps(result))
+    return 0

@@ -1,0 +1,51 @@
+"""Ask one cluster, and no other, through kubectl; nothing here changes it."""
+import argparse
+import json
+import subprocess
+
+
+class ClusterError(Exception):
+    """kubectl could not answer; the message is its own last line."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which cluster and which objects are meant."""
+    parser.add_argument("--kubectl", default="kubectl", help="the kubectl binary")
+    parser.add_argument("--kubeconfig", required=True)
+    parser.add_argument("--context", required=True)
+    parser.add_argument("--cache", help="folder for what kubectl remembers of the API; its own default otherwise")
+    parser.add_argument("--namespace", required=True)
+    parser.add_argument("--selector", required=True, help="labels of the objects that are meant")
+
+
+class Kubectl:
+    """One cluster, one namespace, one label selector."""
+
+    def __init__(self, options, run=subprocess.run):
+        """Take the parsed options of `arguments`; `run` is what starts a process."""
+        self.namespace, self.selector, self._run = options.namespace, options.selector, run
+        cache = ["--cache-dir", options.cache] if options.cache else []
+        self._command = [options.kubectl, "--kubeconfig", options.kubeconfig, "--context", options.context, *cache,
+                         "--request-timeout=15s"]
+
+    def text(self, *words: str) -> str:
+        """Return what `kubectl WORDS` prints. Raises ClusterError."""
+        try:
+            done = self._run([*self._command, *words], capture_output=True, text=True, timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ClusterError(f"kubectl {words[0]}: {error}") from error
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise ClusterError(f"kubectl {words[0]}: {lines[-1]}")
+        return done.stdout
+
+    def objects(self, kinds: str, *words: str) -> list[dict]:
+        """Return the selected objects of these kinds (comma-separated). Raises ClusterError."""
+        return self._list(kinds, "--selector", self.selector, *words)
+
+    def everything(self, kinds: str, *words: str) -> list[dict]:
+        """Return all objects of these kinds in the namespace. Raises ClusterError."""
+        return self._list(kinds, *words)
+
+    def _list(self, kinds: str, *words: str) -> list[dict]:
+        return json.loads(self.text("get", kinds, "--namespace", self.namespace, "--output=json", *words))["items"]

@@ -1,0 +1,132 @@
+"""Say what would keep the lab from coming up, changing nothing: `python -m lab preflight --vars-file FILE`.
+
+The file (`-` for standard input) is JSON: `checkout`, `settings` (the lab's variables, resolved), `given` (the extra
+variables as the user wrote them), `defined` (the names of all variables), `needs` (the thresholds), `to_build` (true,
+false or auto), `state` (present or absent) and `lock` (whether to note that this run is at work on the lab).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.request import getproxies
+
+from lab import cache, catalog
+from lab.preflight import docker, host, living, ports, processes, registries, variables
+from lab.preflight.finding import Finding
+
+
+def check_variables(wanted: Mapping[str, Any]) -> list[Finding]:
+    """Refuse what nobody knows."""
+    checkout = Path(wanted["checkout"])
+    options = variables.role_options(checkout)
+    roles = [path.name for path in (checkout / "roles").iterdir() if path.is_dir()]
+    known = variables.group_variables(checkout) | set(options)
+    facts = variables.role_facts(checkout)
+    return (variables.unknown(wanted["given"], set(wanted["defined"]) - facts, known, roles)
+            + variables.wrong_values(wanted["given"], options)
+            + variables.wrong_settings(wanted["settings"], catalog.sources()))
+
+
+def missing_components(wanted: Mapping[str, Any]) -> bool:
+    """Say whether anything has still to be built."""
+    if wanted["to_build"] != "auto":
+        return str(wanted["to_build"]).lower() == "true"
+    from lab.build.plan import Plan
+
+    components = catalog.load(wanted["settings"]["lab_source"])
+    plan = Plan(components, cache.Store(cache.cache_dir()), Path(wanted["checkout"]), int(wanted["settings"]["lab_registry_port"]))
+    return bool(plan.missing(list(components.components)))
+
+
+def engine_pid() -> int | None:
+    """Return the process of the Docker engine on this host, if it is on this host."""
+    pids = [int(path.parent.name) for path in processes.PROC.glob("[0-9]*/comm") if _text(path).strip() == "dockerd"]
+    return pids[0] if pids else None
+
+
+def _text(path: Path) -> str:
+    """Return a file's text, "" where it went away."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool) -> list[Finding]:
+    """Refuse a machine that lacks something; what a lab that is up already uses is not asked for again."""
+    settings = wanted["settings"]
+    needs = {name: int(value) for name, value in wanted["needs"].items()}
+    can_install = host.why_not_install(host.os_release())
+    pid = engine_pid()
+    findings = host.builds(can_install, to_build) + docker.unable_engine(engine, can_install)
+    if pid is not None:
+        findings += docker.powerless_engine(engine, host.lacking_capabilities(processes.PROC / str(pid) / "status"), pid)
+    nodes = 1 + int(settings.get("lab_workers", 0))
+    room = []
+    if to_build:
+        empty = not any((cache.cache_dir() / "artifacts").glob("*"))
+        room.append((cache.cache_dir(), needs["disk_build_gib" if empty else "disk_rebuild_gib"], "builds"))
+    if not engine.nodes(settings["lab_name"]):
+        root = Path((engine.info or {}).get("DockerRootDir", "/var/lib/docker"))
+        if os.access(root.parent, os.X_OK):  # The engine may be in a virtual machine.
+            room.append((root, needs["disk_gib"], "images and volumes"))
+        findings += host.memory(host.available_memory(), engine.info, nodes, needs["memory_mib"], needs["memory_per_worker_mib"])
+        findings += host.inotify(host.inotify_limit, nodes, {"max_user_instances": needs["inotify_instances_per_node"],
+                                                             "max_user_watches": needs["inotify_watches_per_node"]})
+    return findings + host.disk(room)
+
+
+def check_registries() -> list[Finding]:
+    """Refuse registries that do not answer."""
+    proxies = getproxies()
+    return registries.registries(registries.configured(), {"pip": proxies, "go": proxies, "apt": registries.apt_proxies()})
+
+
+def preflight(wanted: Mapping[str, Any]) -> list[Finding]:
+    """Run the checks; those whose ground an earlier one took away are left out."""
+    findings = host.python_version() + check_variables(wanted)
+    if findings:
+        return findings
+    try:
+        to_build = wanted["state"] == "present" and missing_components(wanted)
+    except catalog.CatalogError as error:
+        return [Finding("catalog", str(error))]
+    settings, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
+    lock, mine = state_dir / living.LOCK, living.run_of(os.getpid())
+    findings = living.in_progress(lock, mine)
+    if wanted["state"] == "present" and not findings:
+        engine = docker.ask()
+        asked = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
+        findings = living.changed_settings(state_dir / "lab.yml", settings)
+        findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
+        findings += ports.taken_ports(asked, engine, str(state_dir))
+        findings += check_host(wanted, engine, to_build)
+        findings += check_registries() if to_build else []
+    # Taking down a lab that is not there is no reason to make its folder.
+    if wanted["lock"] and all(found.warning for found in findings) and (wanted["state"] == "present" or state_dir.is_dir()):
+        findings += living.take(lock, mine)
+    return findings
+
+
+def main(argv: list[str]) -> int:
+    """Run `python -m lab preflight`; print one line for each finding, return 1 where one of them is no warning."""
+    options = argparse.ArgumentParser(prog="python -m lab preflight", description=__doc__.splitlines()[0])
+    options.add_argument("--vars-file", required=True, help="the variables as JSON; - for standard input")
+    options.add_argument("--json", action="store_true", help="print findings and warnings as JSON, and return 0")
+    args = options.parse_args(argv)
+    text = sys.stdin.read() if args.vars_file == "-" else Path(args.vars_file).read_text(encoding="utf-8")
+    findings = preflight(json.loads(text))
+    refused = [found.message for found in findings if not found.warning]
+    warned = [found.message for found in findings if found.warning]
+    if args.json:
+        print(json.dumps({"findings": refused, "warnings": warned}))
+        return 0
+    for line in [*refused, *(f"warning: {line}" for line in warned)]:
+        print(line, file=sys.stderr)
+    return 1 if refused else 0

@@ -1,0 +1,105 @@
+"""What runs on the Docker engine, and whom it belongs to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.preflight.finding import Finding
+
+OWNER = "cluster-lab.state-dir"
+CLUSTER = "io.x-k8s.kind.cluster"
+TIMEOUT = 10
+
+
+def labels(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels of a row of `docker ps` or `docker network ls`, which writes them as one text."""
+    return dict(pair.partition("=")[::2] for pair in row.get("Labels", "").split(",") if pair)
+
+
+@dataclass
+class Engine:
+    """An engine's answers: its own description, its containers and its networks. No description: it does not answer."""
+
+    info: dict[str, Any] | None = None
+    containers: list[dict[str, Any]] = field(default_factory=list)
+    networks: list[dict[str, Any]] = field(default_factory=list)
+
+    def own_networks(self, state_dir: str) -> set[str]:
+        """Return the networks that the lab with this state folder made."""
+        return {row["Name"] for row in self.networks if labels(row).get(OWNER) == state_dir}
+
+    def own(self, row: Mapping[str, Any], state_dir: str) -> bool:
+        """Say whether a container is that lab's: labelled so, or on its network."""
+        attached = set(row.get("Networks", "").split(","))
+        return labels(row).get(OWNER) == state_dir or bool(attached & self.own_networks(state_dir))
+
+    def publisher(self, port: int) -> dict[str, Any] | None:
+        """Return the container that publishes a port of the host."""
+        return next((row for row in self.containers if f":{port}->" in row.get("Ports", "")), None)
+
+    def nodes(self, cluster: str) -> list[dict[str, Any]]:
+        """Return the nodes of the kind cluster of that name."""
+        return [row for row in self.containers if labels(row).get(CLUSTER) == cluster]
+
+
+def _run(*words: str) -> str:
+    """Run the docker client and return what it says; "" where it fails."""
+    try:
+        return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def ask(run: Callable[..., str] = _run) -> Engine:
+    """Ask the engine for all at once; each answer within 10 seconds."""
+    with ThreadPoolExecutor() as pool:
+        texts = list(pool.map(lambda words: run(*words), [
+            ("version", "--format", "{{json .Server}}"),
+            ("info", "--format", "{{json .}}"),
+            ("ps", "--all", "--no-trunc", "--format", "{{json .}}"),
+            ("network", "ls", "--format", "{{json .}}"),
+        ]))
+    if not texts[0].strip() or texts[0].strip() == "null":
+        return Engine()
+    rows = [[json.loads(line) for line in text.splitlines() if line.startswith("{")] for text in texts[1:]]
+    return Engine((rows[0] or [{}])[0], rows[1], rows[2])
+
+
+def foreign_cluster(engine: Engine, name: str, state_dir: str) -> list[Finding]:
+    """Refuse a kind cluster of the lab's name that the lab did not make."""
+    foreign = [row for row in engine.nodes(name) if not engine.own(row, state_dir)]
+    if not foreign:
+        return []
+    owners = {labels(row).get(OWNER) for row in engine.networks if row["Name"] in foreign[0]["Networks"].split(",")}
+    owner = next((owner for owner in owners if owner), None)
+    other = (f"the lab in {owner}: take it down there (make down)" if owner
+             else f"somebody else: delete it (kind delete cluster --name {name})")
+    return [Finding("cluster", f"a cluster named {name} exists (container {foreign[0]['Names']}) that belongs to {other}, "
+                               "or choose another name (-e lab_name=NAME)")]
+
+
+def unable_engine(engine: Engine, can_install: str | None, environ: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Refuse to go on without an engine; `can_install` says why the lab cannot install one, None if it can."""
+    if engine.info is not None:
+        return []
+    if environ.get("DOCKER_HOST"):
+        return [Finding("engine", f"no Docker engine answers at DOCKER_HOST ({environ['DOCKER_HOST']}): start it, or unset "
+                                  "DOCKER_HOST")]
+    if can_install:
+        return [Finding("engine", f"no Docker engine answers and the lab cannot install one ({can_install}): start Docker, or "
+                                  "check that this user may use it (docker info)")]
+    return []
+
+
+def powerless_engine(engine: Engine, lacking: list[str], pid: int | None) -> list[Finding]:
+    """Refuse an engine on this host (`pid`) that cannot start kind's nodes, as the host lacks capabilities for them."""
+    if engine.info is None or pid is None or not lacking or engine.info.get("DefaultRuntime") != "runc":
+        return []
+    return [Finding("engine", f"the running Docker engine cannot start privileged containers, because this host lacks "
+                              f"{', '.join(lacking)}: stop it (kill {pid}), and the lab starts one that can")]

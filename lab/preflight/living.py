@@ -1,0 +1,65 @@
+"""What a living lab was made with, and whether another run is at work on it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.preflight import processes
+from lab.preflight.finding import Finding
+
+LOCK = "run.lock"
+RUN = "ansible-playbook"
+
+
+def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
+    """Refuse to change what a living lab was made with: everything in its record that is asked for differently."""
+    try:
+        recorded = yaml.safe_load(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, yaml.YAMLError) as error:
+        return [Finding("record", f"{record} cannot be read ({str(error).splitlines()[0]}): make down, then make up")]
+    return [Finding("record", f"this lab was made with {key}={was} and cannot change to {asked[key]}: make down first, or leave "
+                              f"{key} as it was (-e {key}={was})")
+            for key, was in (recorded or {}).items() if key in asked and str(asked[key]) != str(was)]
+
+
+def run_of(pid: int, proc: Path = processes.PROC) -> int:
+    """Return the run that process `pid` belongs to: its outermost ancestor that is ansible-playbook, else itself."""
+    found = pid
+    for parent in processes.parents(pid, proc):
+        words = processes.command(parent, proc).split()
+        if any(Path(word).name == RUN for word in words[:2]):
+            found = parent
+    return found
+
+
+def in_progress(lock: Path, mine: int, proc: Path = processes.PROC) -> list[Finding]:
+    """Refuse where the lock names a living run other than `mine`; one whose process is gone, killed say, counts as none."""
+    try:
+        holder = json.loads(lock.read_text(encoding="utf-8"))
+        pid, start = int(holder["pid"]), holder["started"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    if pid == mine or not processes.command(pid, proc) or processes.started(pid, proc) != start:
+        return []
+    return [Finding("lock", f"another run is at work on this lab (pid {pid}: {processes.command(pid, proc)[:60]}): wait until it has "
+                            f"ended, or end it (kill {pid})")]
+
+
+def take(lock: Path, mine: int, proc: Path = processes.PROC) -> list[Finding]:
+    """Write the run `mine` into the lock unless another living one has it; of two at the same moment one gets it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        findings = in_progress(lock, mine, proc)
+        if not findings:
+            file.truncate(0)
+            json.dump({"pid": mine, "started": processes.started(mine, proc)}, file)
+        return findings

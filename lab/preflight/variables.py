@@ -1,0 +1,141 @@
+"""Refuse unknown variables and values, by name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.preflight.finding import Finding
+
+# Names that Ansible and molecule bring along, and those that belong to no user (registered values, facts).
+FOREIGN = re.compile(r"_|ansible_|molecule_|vault_")
+TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0", "y", "n", "t", "f"}
+LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
+
+
+def group_variables(checkout: Path) -> set[str]:
+    """Return the names in the checkout's group_vars: what the lab itself sets and a user may override."""
+    names: set[str] = set()
+    for path in sorted((checkout / "inventory/group_vars/all").glob("*.yml")):
+        names |= set(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    return names
+
+
+def role_options(checkout: Path) -> dict[str, dict[str, Any]]:
+    """Return every role's inputs with their argument specs."""
+    options: dict[str, dict[str, Any]] = {}
+    for path in sorted((checkout / "roles").glob("*/meta/argument_specs.yml")):
+        specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
+        for spec in specs.values():
+            options |= spec.get("options") or {}
+    return options
+
+
+def role_facts(checkout: Path) -> set[str]:
+    """Return the facts that roles export: they are defined, too, once their role has run in the same play."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    names: set[str] = set()
+
+    def walk(node: Any) -> None:
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node if isinstance(node, list) else []):
+            if key == "ansible.builtin.set_fact" and isinstance(value, dict):
+                names.update(value)
+            elif key == "register":
+                names.add(value)
+            else:
+                walk(value)
+
+    for path in sorted((checkout / "roles").glob("*/tasks/*.yml")):
+        walk(yaml.load(path.read_text(encoding="utf-8"), Loader=loader))
+    return names
+
+
+def ours(name: str, roles: Iterable[str]) -> bool:
+    """Say whether a variable's name claims to be the lab's: it begins with `lab_` or a role's name."""
+    return any(name.startswith(f"{prefix}_") for prefix in ("lab", *roles))
+
+
+def unknown(given: Iterable[str], defined: Iterable[str], known: set[str], roles: Iterable[str]) -> list[Finding]:
+    """Refuse every extra variable nobody knows, and every other one with a name like the lab's that nobody knows."""
+    roles = list(roles)
+    names = {name for name in given if not FOREIGN.match(name)}
+    names |= {name for name in defined if ours(name, roles)}
+    findings = []
+    for name in sorted(names - known):
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+        hint = f"did you mean {near[0]}?" if near else "known names: inventory/group_vars/all/ and roles/*/defaults/main.yml"
+        findings.append(Finding("variables", f"unknown variable {name}: {hint}"))
+    return findings
+
+
+def is_integer(value: Any) -> bool:
+    """Say whether a value is a whole number, written as one or as text."""
+    return not isinstance(value, bool) and re.fullmatch(r"-?\d+", str(value).strip()) is not None
+
+
+def is_boolean(value: Any) -> bool:
+    """Say whether Ansible takes a value for true or false."""
+    return str(value).lower() in TRUTH
+
+
+FITS = {
+    "int": (is_integer, "a whole number"),
+    "float": (lambda value: not isinstance(value, bool) and re.fullmatch(r"-?\d+(\.\d*)?", str(value)), "a number"),
+    "bool": (is_boolean, "true or false"),
+    "list": (lambda value: isinstance(value, (list, str)), "a list"),
+    "dict": (lambda value: isinstance(value, Mapping), "a dictionary"),
+}
+
+
+def misfit(value: Any, option: Mapping[str, Any]) -> str | None:
+    """Return what a role's option asks for where `value` is not that, else None; templates are not judged."""
+    if isinstance(value, str) and "{{" in value:
+        return None
+    fits, meant = FITS.get(option.get("type", "str"), (lambda value: True, ""))
+    if not fits(value):
+        return meant
+    choices = [str(choice) for choice in option.get("choices") or []]
+    if choices and str(value) not in choices:
+        return f"one of {', '.join(choices)}"
+    return None
+
+
+def wrong_values(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Refuse extra variables whose value a role would refuse later, when half of the lab stands."""
+    findings = []
+    for name, value in given.items():
+        meant = misfit(value, options[name]) if name in options else None
+        if meant:
+            findings.append(Finding("variables", f"{name} is '{value}': it must be {meant}"))
+    return findings
+
+
+def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Finding]:
+    """Refuse values of the lab's own settings, by name."""
+    findings = []
+
+    def refuse(name: str, value: Any, meant: str) -> None:
+        findings.append(Finding("variables", f"{name} is '{value}': it must be {meant}"))
+
+    name = settings["lab_name"]
+    if not isinstance(name, str) or not LAB_NAME.fullmatch(name):
+        refuse("lab_name", name, "1 to 20 lower-case letters, digits and hyphens, with no hyphen first or last")
+    if settings["lab_source"] not in sources:
+        refuse("lab_source", settings["lab_source"], f"one of {', '.join(sources)}")
+    for key, value in settings.items():
+        if key.endswith("_port") and not (is_integer(value) and 1 <= int(value) <= 65535):
+            refuse(key, value, "a port, 1 to 65535")
+    workers = settings.get("lab_workers", 0)
+    if not is_integer(workers) or not 0 <= int(workers) <= 9:
+        refuse("lab_workers", workers, "a number of worker nodes, 0 to 9")
+    ports = [(key, int(value)) for key, value in settings.items() if key.endswith("_port") and is_integer(value)]
+    for position, (key, port) in enumerate(ports):
+        for other, same in ports[:position]:
+            if port == same:
+                refuse(key, port, f"another port than {other}")
+    return findings

@@ -1,0 +1,123 @@
+"""The service's chart, rendered: what every object has, what values it refuses, and what no rendering may hold."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+IMAGES = {name: f"registry.example/vars/{name}:1a2b" for name in ("postgres", "web", "migrations")}
+PODS = ("deployment/db", "deployment/web", "job/migrations")
+
+
+@pytest.fixture(scope="session")
+def render(helm):
+    """Return a function that renders the chart with values and gives back its objects by kind/name."""
+
+    def run(**values):
+        text = yaml.safe_dump({"images": IMAGES, **values})
+        command = [helm, "template", "vars", "app/chart", "--namespace", "vars", "--values", "-"]
+        done = subprocess.run(
+            command, cwd=CHECKOUT, input=text, capture_output=True, text=True, check=False, timeout=30
+        )
+        if done.returncode:
+            raise ValueError(done.stderr)
+        objects = [item for item in yaml.safe_load_all(done.stdout) if item]
+        return {f"{item['kind'].lower()}/{item['metadata']['name']}": item for item in objects}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def objects(render):
+    return render()
+
+
+def pod(objects, name):
+    (found,) = [item for key, item in objects.items() if key.startswith(name)]
+    return found["spec"]["template"]["spec"]
+
+
+def containers(spec):
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+@pytest.mark.parametrize("values", [
+    {"colour": "blue"}, {"services": {"web": {"replica": 3}}}, {"services": {"web": {"replicas": "two"}}},
+    {"database": {"password": "secret"}}, {"images": {**IMAGES, "web": "no image"}}, {"ingress": {"hosts": "one"}},
+])  # fmt: skip
+def test_value_that_the_schema_does_not_know_is_refused(render, values):
+    with pytest.raises(ValueError, match="schema"):
+        render(**values)
+
+
+def test_every_object_says_what_it_belongs_to(objects):
+    labels = {key: item["metadata"]["labels"] for key, item in objects.items()}
+    assert {value["app.kubernetes.io/part-of"] for value in labels.values()} == {"vars"}
+    assert {value["app.kubernetes.io/component"] for value in labels.values()} == {"database", "migrations", "web"}
+
+
+def test_chart_makes_no_secret(objects):
+    assert [key for key in objects if key.startswith("secret/")] == []
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pod_meets_the_restricted_level(objects, name):
+    spec = pod(objects, name)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    for container in containers(spec):
+        context = container["securityContext"]
+        assert context["capabilities"] == {"drop": ["ALL"]}, container["name"]
+        assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_every_container_asks_the_registry_and_has_a_memory_limit(objects, name):
+    for container in containers(pod(objects, name)):
+        assert container["imagePullPolicy"] == "Always"
+        assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_no_password_stands_in_a_pod(objects, name):
+    for container in containers(pod(objects, name)):
+        for variable in container.get("env", []):
+            secret = "PASSWORD" in variable["name"]
+            assert not (secret and "value" in variable), variable
+
+
+def test_web_waits_for_the_database_and_then_for_the_schema(objects):
+    waits = pod(objects, "deployment/web")["initContainers"]
+    assert [item["name"] for item in waits] == ["wait-for-database", "wait-for-schema"]
+
+
+def test_another_image_of_the_migrations_is_another_job(render, objects):
+    other = render(images={**IMAGES, "migrations": "registry.example/vars/migrations:3c4d"})
+    jobs = [{key for key in rendered if key.startswith("job/")} for rendered in (objects, other)]
+    assert jobs[0].isdisjoint(jobs[1])
+
+
+def test_same_values_give_the_same_job(render, objects):
+    assert {key for key in render() if key.startswith("job/")} == {key for key in objects if key.startswith("job/")}
+
+
+def test_replicas_can_be_left_to_an_autoscaler(render):
+    assert "replicas" not in render(services={"web": {"replicas": None}})["deployment/web"]["spec"]
+
+
+def test_claim_is_one_gibibyte_for_one_node(objects):
+    spec = objects["persistentvolumeclaim/db"]["spec"]
+    assert (spec["accessModes"], spec["resources"]["requests"]["storage"]) == (["ReadWriteOnce"], "1Gi")
+
+
+def test_database_lets_go_of_its_data_before_the_new_one_starts(objects):
+    assert objects["deployment/db"]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_database_answers_nobody_but_web_and_migrations(objects):
+    (rule,) = objects["networkpolicy/db"]["spec"]["ingress"]
+    allowed = {item["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for item in rule["from"]}
+    assert allowed == {"web", "migrations"}

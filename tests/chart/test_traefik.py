@@ -1,0 +1,114 @@
+"""Traefik's chart, rendered with the values that the role gives it."""
+
+import subprocess
+from pathlib import Path
+
+import jinja2.nativetypes
+import pytest
+import yaml
+
+ROLE = Path(__file__).parents[2] / "roles" / "traefik"
+INPUTS = {
+    "images_refs": {"traefik": "registry.example/library/traefik:1.2.3"},
+    "traefik_namespace": "traefik",
+    "traefik_http_node_port": 30080,
+    "traefik_https_node_port": 30443,
+    "traefik_address": "127.0.0.1",
+}
+
+
+def filled(node, known):
+    """Return the role's variables with their templates filled in, as Ansible does it: native types."""
+    if isinstance(node, dict):
+        return {key: filled(value, known) for key, value in node.items()}
+    if isinstance(node, str) and "{{" in node:
+        environment = jinja2.nativetypes.NativeEnvironment()
+        environment.filters["combine"] = lambda one, other: {**one, **other}
+        return environment.from_string(node).render(known)
+    return node
+
+
+@pytest.fixture(scope="session")
+def values():
+    raw = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+    known = {**INPUTS, "__traefik_exact": raw["__traefik_exact"]}
+    return filled(raw["__traefik_values"], known)
+
+
+@pytest.fixture(scope="session")
+def objects(helm, values):
+    command = [helm, "template", "traefik", ROLE / "files" / "chart", "--namespace", "traefik", "--values", "-"]
+    done = subprocess.run(
+        command, input=yaml.safe_dump(values), capture_output=True, text=True, check=True, timeout=30
+    )
+    return {item["kind"]: item for item in yaml.safe_load_all(done.stdout) if item}
+
+
+@pytest.fixture(scope="session")
+def arguments(objects):
+    """The command line of Traefik as option and value."""
+    words = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    return dict(word.removeprefix("--").split("=", 1) for word in words)
+
+
+def test_image_is_the_one_that_was_given(objects):
+    container = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == INPUTS["images_refs"]["traefik"]
+
+
+@pytest.mark.parametrize(("port", "number"), [("web", 30080), ("websecure", 30443)])
+def test_entry_point_has_its_node_port(objects, port, number):
+    ports = {item["name"]: item["nodePort"] for item in objects["Service"]["spec"]["ports"]}
+    assert (objects["Service"]["spec"]["type"], ports[port]) == ("NodePort", number)
+
+
+def test_rules_are_reached_by_the_two_entry_points_for_them_alone(arguments):
+    default = {key.split(".")[1] for key, value in arguments.items() if key.endswith(".asdefault") and value == "true"}
+    assert default == {"web", "websecure"}
+
+
+@pytest.mark.parametrize("port", ["web", "websecure"])
+def test_paths_are_not_cleaned(arguments, port):
+    assert arguments[f"entrypoints.{port}.http.sanitizepath"] == "false"
+
+
+@pytest.mark.parametrize("port", ["web", "websecure"])
+@pytest.mark.parametrize("what", ["backslash", "hash", "nullcharacter", "percent", "questionmark", "semicolon", "slash"])
+def test_encoded_character_passes(arguments, port, what):
+    assert arguments[f"entrypoints.{port}.http.encodedcharacters.allowencoded{what}"] == "true"
+
+
+def test_only_the_secure_entry_point_speaks_tls(arguments):
+    assert [key for key in arguments if key.endswith("http.tls")] == ["entrypoints.websecure.http.tls"]
+
+
+def test_ingresses_publish_this_machines_address(arguments):
+    assert arguments["providers.kubernetesingress.ingressendpoint.ip"] == "127.0.0.1"
+
+
+def test_pod_takes_no_port_of_the_node(objects):
+    container = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    assert [port for port in container["ports"] if "hostPort" in port] == []
+
+
+def test_pod_meets_the_restricted_level(objects):
+    spec = objects["Deployment"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert (spec["securityContext"]["runAsNonRoot"], spec["securityContext"]["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
+    }  # fmt: skip
+
+
+def test_value_of_the_role_is_a_key_of_the_chart(values):
+    known = yaml.safe_load((ROLE / "files" / "chart" / "values.yaml").read_text())
+
+    def unknown(given, known, path=""):
+        for key, value in given.items():
+            if key not in known:
+                yield f"{path}{key}"
+            # What is under `http` goes to Traefik as it is.
+            elif isinstance(value, dict) and key != "http":
+                yield from unknown(value, known[key], f"{path}{key}.")
+
+    assert list(unknown(values, known)) == []

@@ -1,0 +1,153 @@
+"""The cluster: its nodes, what runs on them, and where the images come from."""
+
+import re
+
+import pytest
+
+from lab import catalog
+from lab.registry import Registry, path_of
+
+PROVIDED = catalog.load("packages")
+DEPLOYED = sorted(name for name, item in PROVIDED.components.items() if item.deployed and item.stage == "service")
+WORKLOADS = [
+    ("kube-system", "deployment", "coredns"),
+    ("kube-system", "daemonset", "kube-proxy"),
+    ("kube-system", "daemonset", "kube-router"),
+    ("local-path-storage", "deployment", "local-path-provisioner"),
+    ("traefik", "deployment", "traefik"),
+    ("vars", "deployment", "db"),
+    ("vars", "deployment", "web"),
+]
+
+
+def pod_specs(cluster):
+    return {f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": pod["spec"] for pod in cluster.all("pods")}
+
+
+def containers(spec):
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+@pytest.fixture(scope="module")
+def registry(lab):
+    """Return the lab's registry, reached as a user reaches it."""
+    return Registry(f"localhost:{lab.registry}")
+
+
+def deployed_images(cluster, name):
+    """Return the images that the cluster has pods of, of one of the checkout's components."""
+    images = {item["image"] for spec in pod_specs(cluster).values() for item in containers(spec)}
+    return {image for image in images if f"/vars/{name}:" in image}
+
+
+@pytest.fixture
+def provided(plan):
+    """Return a pattern for the images of the catalog; what is built from the checkout may have any content's tag."""
+    names = [item for item in plan.catalog.components.values() if item.image]
+    patterns = [re.escape(item.image).replace(re.escape("{registry_port}"), str(plan.registry_port)) for item in names]
+    return re.compile("|".join(pattern.replace(re.escape("{key}"), "[0-9a-f]{12}") for pattern in patterns))
+
+
+def test_every_node_is_ready(cluster):
+    ready = {
+        node["metadata"]["name"]: condition["status"]
+        for node in cluster.all("nodes")
+        for condition in node["status"]["conditions"]
+        if condition["type"] == "Ready"
+    }
+    assert ready
+    assert set(ready.values()) == {"True"}, ready
+
+
+def test_every_kubelet_has_the_catalogs_version(cluster, plan):
+    versions = {node["status"]["nodeInfo"]["kubeletVersion"] for node in cluster.all("nodes")}
+    assert versions == {f"v{plan.catalog['node'].version}"}
+
+
+def test_api_server_has_the_catalogs_version(cluster, plan):
+    assert f'"gitVersion": "v{plan.catalog["kube-apiserver"].version}"' in cluster.text("get", "--raw", "/version")
+
+
+@pytest.mark.parametrize(("namespace", "kind", "name"), WORKLOADS, ids=lambda text: text)
+def test_workload_is_there(cluster, namespace, kind, name):
+    assert cluster.get(kind, name, namespace)["metadata"]["name"] == name
+
+
+def test_every_deployment_is_available(cluster):
+    wanting = {
+        item["metadata"]["name"]: item["status"]
+        for item in cluster.all("deployments")
+        if item["status"].get("availableReplicas", 0) != item["spec"]["replicas"] or item["spec"]["replicas"] == 0
+    }
+    assert wanting == {}
+
+
+def test_every_daemonset_is_available(cluster):
+    wanting = {
+        item["metadata"]["name"]: item["status"]
+        for item in cluster.all("daemonsets")
+        if item["status"].get("numberAvailable", 0) != item["status"]["desiredNumberScheduled"]
+    }
+    assert wanting == {}
+
+
+def test_every_pod_runs_an_image_of_the_catalog(cluster, provided):
+    images = {item["image"] for spec in pod_specs(cluster).values() for item in containers(spec)}
+    assert {image for image in images if not provided.fullmatch(catalog_name(image))} == set()
+
+
+def test_every_image_on_a_node_is_one_of_the_catalog(cluster, provided):
+    names = {name for node in cluster.all("nodes") for image in node["status"]["images"] for name in image["names"]}
+    tagged = {name for name in names if "@" not in name}
+    assert tagged
+    assert {name for name in tagged if not provided.fullmatch(name)} == set()
+
+
+def catalog_name(image):
+    """Return an image reference with its host, as the catalog spells it."""
+    name, _, tag = image.rpartition(":")
+    return f"{catalog.repository(name)}:{tag}"
+
+
+def test_no_pod_takes_a_port_of_the_host(cluster):
+    # What shares the host's network has its ports listed as host ports by the API server itself.
+    taken = {
+        name: port["hostPort"]
+        for name, spec in pod_specs(cluster).items()
+        if not spec.get("hostNetwork")
+        for item in containers(spec)
+        for port in item.get("ports", [])
+        if "hostPort" in port
+    }
+    assert taken == {}
+
+
+def test_no_pod_outlives_what_made_it(cluster):
+    # Checks that run at the same time bring pods of their own.
+    alone = [pod["metadata"]["name"] for pod in cluster.all("pods") if not pod["metadata"].get("ownerReferences")]
+    assert [name for name in alone if not name.startswith("check-")] == []
+
+
+def test_storage_class_is_the_default(cluster):
+    annotations = cluster.get("storageclass", "standard")["metadata"]["annotations"]
+    assert annotations["storageclass.kubernetes.io/is-default-class"] == "true"
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_registry_holds(registry, plan, cluster, name):
+    image = plan.catalog[name].image
+    # Built from the checkout, which may have changed since: what counts is what the cluster was told to run.
+    images = deployed_images(cluster, name) if "{key}" in image else {image}
+    assert images
+    assert {image for image in images if not registry.digest(*path_of(image))} == set()
+
+
+@pytest.mark.parametrize("component", ["web", "migrations"])
+def test_pods_run_what_the_registry_serves(registry, cluster, component):
+    running = {
+        (status["image"], status["imageID"].rpartition("@")[2])
+        for pod in cluster.component(component)
+        for status in pod["status"]["containerStatuses"]
+    }
+    assert running
+    assert running == {(image, registry.digest(*path_of(image))) for image, _ in running}

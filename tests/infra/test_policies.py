@@ -1,0 +1,75 @@
+"""Network policies, tried: pods that call the database, with permission and without."""
+
+import json
+import uuid
+
+import pytest
+
+# Seconds a call may take before it counts as refused, and a pod may take to come and go.
+CALL, POD = 3, 60
+MAY_CALL_THE_DATABASE = {"app.kubernetes.io/name": "vars", "app.kubernetes.io/component": "migrations"}
+CALLS = {
+    "from another namespace to the database": ("default", {}, "db.vars.svc.cluster.local", 5432, False),
+    "from a stranger in the namespace to the database": ("vars", {}, "db.vars.svc.cluster.local", 5432, False),
+    "from the migrations to the database": ("vars", MAY_CALL_THE_DATABASE, "db.vars.svc.cluster.local", 5432, True),
+    "from another namespace to the service": ("default", {}, "web.vars.svc.cluster.local", 80, True),
+}
+
+
+def caller(name, labels, image, host, port):
+    """Return a pod that connects once; it may run under the restricted Pod Security level."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "activeDeadlineSeconds": POD,
+            "automountServiceAccountToken": False,
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "caller",
+                    "image": image,
+                    # The name is looked up first: a call that fails has reached the right address.
+                    "command": ["sh", "-c", f"nslookup {host} > /dev/null || exit 9; exec nc -w {CALL} {host} {port} < /dev/null"],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def exits(cluster, plan, eventually):
+    """Let every caller call at once; return their exit codes, and remove them."""
+    run = uuid.uuid4().hex[:8]
+    pods = {what: (f"check-{run}-{number}", call) for number, (what, call) in enumerate(CALLS.items())}
+
+    def code(name, namespace):
+        statuses = cluster.get("pod", name, namespace)["status"].get("containerStatuses", [])
+        ended = [item["state"]["terminated"]["exitCode"] for item in statuses if "terminated" in item["state"]]
+        return ended or None
+
+    try:
+        for name, (namespace, labels, host, port, _) in pods.values():
+            document = caller(name, labels, plan.reference("busybox"), host, port)
+            cluster.text("create", "--namespace", namespace, "--filename", "-", stdin=json.dumps(document))
+        yield {
+            what: eventually(lambda name=name, call=call: code(name, call[0]), f"the pod {name} ended", POD)[0]
+            for what, (name, call) in pods.items()
+        }
+    finally:
+        for name, call in pods.values():
+            cluster.run("delete", "pod", name, "--namespace", call[0], "--ignore-not-found", "--wait=false")
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_call(exits, what):
+    allowed = CALLS[what][-1]
+    assert exits[what] == (0 if allowed else 1)

@@ -1,0 +1,103 @@
+"""A lab of its own that tests may break: started once, taken down at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+ANSIBLE = [str(Path(sys.executable).with_name("ansible-playbook"))]
+# Longest time any run may take, in seconds: a cold build fits in.
+LONGEST = 2700
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a play did."""
+
+    code: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something."""
+        return int(re.findall(r"changed=(\d+)", self.output)[-1])
+
+    @property
+    def reason(self) -> str:
+        """The message of the task that failed."""
+        found = re.findall(r"(?:msg: |Task failed: )(.+)", self.output)
+        return found[-1] if found else self.output[-400:]
+
+
+class Lab:
+    """One lab, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state = CHECKOUT / ".lab" / name
+
+    def command(self, playbook: str, *extra: str) -> list[str]:
+        """Return the command line of a play on this lab."""
+        return [*ANSIBLE, playbook, "-e", f"lab_name={self.name}", *extra]
+
+    def play(self, playbook: str, *extra: str) -> Run:
+        """Run a play to its end."""
+        done = subprocess.run(
+            self.command(playbook, *extra), cwd=CHECKOUT, env=dict(os.environ, ANSIBLE_NOCOLOR="1"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST,
+            check=False,
+        )  # fmt: skip
+        return Run(done.returncode, done.stdout)
+
+    def up(self, *extra: str) -> Run:
+        """Stand the lab up, or bring it back."""
+        return self.play("site.yml", *extra)
+
+    def down(self) -> Run:
+        """Take the lab down."""
+        return self.play("playbooks/down.yml")
+
+    @property
+    def http_port(self) -> int:
+        """The port that leads to Traefik."""
+        return yaml.safe_load((self.state / "lab.yml").read_text())["lab_http_port"]
+
+    def kubectl(self, *words: str) -> str:
+        """Return what kubectl prints."""
+        command = [self.state / "bin" / "kubectl", f"--kubeconfig={self.state / 'kubeconfig'}", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    def get(self, path: str) -> str:
+        """Return the body of an answer through Traefik; raises CalledProcessError where there is none."""
+        command = ["curl", "--silent", "--show-error", "--fail", "--max-time", "5", "--noproxy", "*"]
+        url = f"http://localhost:{self.http_port}{path}"
+        return subprocess.run([*command, url], check=True, capture_output=True, text=True, timeout=10).stdout
+
+    def left(self) -> list[str]:
+        """Return what the engine and the checkout still have of this lab."""
+        found = []
+        for words in (["ps", "--all"], ["network", "ls"], ["volume", "ls"]):
+            text = "{{.Names}}" if words[0] == "ps" else "{{.Name}}"
+            listed = subprocess.run(["docker", *words, "--format", text], check=True, capture_output=True, text=True)
+            found += [f"{words[0]} {name}" for name in listed.stdout.split() if re.match(rf"{self.name}(-|$)", name)]
+        return found + [str(path) for path in (self.state,) if path.exists()]
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """A lab that is up; it goes at the end, whatever the tests left of it."""
+    made = Lab("lifecycle")
+    run = made.up()
+    assert run.code == 0, run.output[-3000:]
+    yield made
+    assert made.down().code == 0
+    # Nothing may be left of it: no container, network, volume or file.
+    assert made.left() == []

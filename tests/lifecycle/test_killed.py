@@ -1,0 +1,52 @@
+"""`make up` killed at random moments and run again converges."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.lifecycle.conftest import CHECKOUT, Lab
+
+# A warm `up` takes about this long, in seconds; a kill falls anywhere in it.
+SPAN = 85
+KILLS = 20
+# So many runs are killed one after the other, each where the one before was left, until one may go on to its end.
+CHAIN = 4
+MOMENTS = random.Random(20).sample(range(1, SPAN), KILLS)
+
+
+@pytest.fixture(scope="module")
+def lab():
+    lab = Lab("killed")
+    lab.down()
+    yield lab
+    lab.down()
+
+
+def kill_after(lab: Lab, seconds: int) -> None:
+    """Start the lab and kill the run; every second time only the play dies, and what it started goes on beside the next."""
+    process = subprocess.Popen(
+        lab.command("site.yml"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(seconds)
+    if seconds % 2:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moments", [MOMENTS[i : i + CHAIN] for i in range(0, KILLS, CHAIN)], ids=str)
+def test_killed_and_run_again_it_converges(lab, moments):
+    for seconds in moments:
+        kill_after(lab, seconds)
+    run = lab.up()
+    assert run.code == 0, f"killed after {moments} s: {run.output[-3000:]}"
+    assert lab.get("/var/a/1") == "a = 1"
+    assert lab.down().code == 0
+    assert lab.left() == []

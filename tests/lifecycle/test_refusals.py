@@ -1,0 +1,44 @@
+"""Bad input: one line that says what to do, before anything was changed."""
+
+import socket
+
+import pytest
+
+from tests.lifecycle.conftest import Lab
+
+
+@pytest.fixture
+def other():
+    """A lab that is not there, and must not be after a refusal."""
+    lab = Lab("refused")
+    yield lab
+    assert [thing for thing in lab.left() if not thing.endswith("/refused")] == []
+    lab.down()
+
+
+@pytest.mark.parametrize(("extra", "said"), [
+    (["-e", "lab_colour=blue"], "lab_colour"),
+    (["-e", "lab_source=moon"], "moon"),
+    (["-e", "lab_http_port=99999"], "99999"),
+    (["-e", "postgres_timeout=soon"], "postgres_timeout"),
+])  # fmt: skip
+def test_unknown_variable_or_value_is_refused_by_name(other, extra, said):
+    run = other.up(*extra)
+    assert run.code != 0
+    assert said in run.reason
+
+
+def test_port_that_is_taken_is_refused_with_who_has_it(other):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = other.up("-e", f"lab_http_port={port}")
+    assert run.code != 0
+    assert str(port) in run.output
+    assert "python" in run.output
+
+
+def test_living_lab_never_changes_its_port_silently(lab):
+    run = lab.up("-e", "lab_http_port=12345")
+    assert run.code != 0
+    assert "lab_http_port" in run.output
+    assert lab.get("/healthz")

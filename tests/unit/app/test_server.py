@@ -1,0 +1,171 @@
+"""The server: bounded clients, probes that are never starved, a graceful stop."""
+
+import threading
+import time
+
+import pytest
+
+from app.probes import WITHOUT_DATABASE
+
+GET = b"GET /var/a HTTP/1.1\r\nHost: a\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Gate:
+    """An application whose requests wait until they are let through; probes pass."""
+
+    def __init__(self):
+        self.opened = threading.Event()
+        self.waiting = 0
+
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] != "/healthz":
+            self.waiting += 1
+            self.opened.wait(10)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+
+def receive_one(client):
+    data = b""
+    while not data.endswith((b"ok", b"Variable name not found")):
+        part = client.recv(65536)
+        assert part, data
+        data += part
+    return data
+
+
+def eventually(check, seconds=3.0):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_connections_are_kept(running):
+    server = running()
+    with server.connect() as client:
+        for _ in range(3):
+            client.sendall(GET)
+            assert b"HTTP/1.1 404" in receive_one(client)
+
+
+def test_hanging_requests_do_not_hold_up_the_probe(running):
+    gate = Gate()
+    server = running(gate, threads=2)
+    clients = [server.connect() for _ in range(8)]
+    for client in clients:
+        client.sendall(GET)
+    eventually(lambda: gate.waiting == 2)
+    with server.connect() as probe:
+        probe.sendall(HEALTH)
+        assert b"200 OK" in receive_one(probe)
+    gate.opened.set()
+    for client in clients:
+        assert b"200 OK" in receive_one(client)
+        client.close()
+
+
+def test_hundreds_of_silent_clients_do_not_hold_up_others(running):
+    server = running(connection_limit=200)
+    silent = [server.connect() for _ in range(150)]
+    slow = [server.connect() for _ in range(150)]
+    for client in slow:
+        client.sendall(b"GET /var/a HTTP/1.1\r\nHost:")
+    for request in (GET, HEALTH):
+        with server.connect() as client:
+            client.sendall(request)
+            client.settimeout(3)
+            assert b"HTTP/1.1" in receive_one(client)
+    eventually(lambda: len(server.server.active_channels) <= 200)
+    for client in silent + slow:
+        client.close()
+
+
+def test_a_request_that_never_ends_is_given_up(running):
+    server = running()
+    server.server.request_time = 0.2
+    with server.connect() as client:
+        client.sendall(GET[:10])
+        begin = time.monotonic()
+        assert client.recv(100) == b""
+        assert 0.1 < time.monotonic() - begin < 3
+
+
+def test_a_stop_finishes_what_is_under_way(running):
+    gate = Gate()
+    server = running(gate)
+    with server.connect() as busy, server.connect() as idle:
+        idle.sendall(HEALTH)
+        assert b"200 OK" in receive_one(idle)
+        busy.sendall(GET)
+        eventually(lambda: gate.waiting == 1)
+        server.harness.lifecycle.stopping = True
+        assert idle.recv(100) == b""
+        eventually(lambda: refused(server))
+        gate.opened.set()
+        answer = receive_one(busy)
+        assert b"200 OK" in answer and b"Connection: close" in answer
+        assert busy.recv(100) == b""
+    server.thread.join(3)
+    assert not server.thread.is_alive()
+
+
+def test_a_stop_waits_a_moment_for_who_has_just_connected(running):
+    server = running()
+    with server.connect() as silent, server.connect() as client:
+        server.harness.lifecycle.stopping = True
+        eventually(lambda: refused(server))
+        client.sendall(GET)
+        assert b"404 Not Found" in receive_one(client)
+        assert silent.recv(100) == b""
+    server.thread.join(3)
+    assert not server.thread.is_alive()
+
+
+def refused(server):
+    try:
+        server.connect().close()
+    except OSError:
+        return True
+    return False
+
+
+def test_a_stop_is_bounded(running):
+    gate = Gate()
+    server = running(gate, grace_seconds=0.5)
+    with server.connect() as client:
+        client.sendall(GET)
+        eventually(lambda: gate.waiting == 1)
+        begin = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begin < 3
+        gate.opened.set()
+
+
+def test_draining_serves_new_clients_meanwhile(running):
+    server = running(drain_seconds=1.0)
+    server.harness.lifecycle.stopping = True
+    with server.connect() as client:
+        client.sendall(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"503 Service Unavailable" in client.recv(1000)
+    with server.connect() as client:
+        client.sendall(GET)
+        answer = receive_one(client)
+        assert b"404 Not Found" in answer and b"Connection: close" in answer
+    eventually(lambda: not server.thread.is_alive(), 5)
+
+
+def test_an_application_that_breaks_is_an_answer_too(running):
+    def broken(environ, start_response):
+        raise RuntimeError("secret detail")
+
+    answer = running(broken).send(GET)
+    assert b"500 Internal Server Error" in answer and b"X-Request-Id" in answer
+    assert b"secret" not in answer and b"Traceback" not in answer
+
+
+@pytest.mark.parametrize("path", WITHOUT_DATABASE)
+def test_probe_paths_are_answered(running, path):
+    answer = running().send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode())
+    assert b"200 OK" in answer

@@ -1,0 +1,118 @@
+"""`python -m lab build`: one build at a time, tools linked, and what roles are told."""
+
+import fcntl
+import os
+
+import pytest
+
+from lab import build
+from lab.build.jobs import JobError
+
+
+@pytest.fixture
+def lock(tmp_path):
+    return tmp_path / "lock"
+
+
+@pytest.fixture
+def held(lock):
+    """Hold the lock as another build does."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write("4711")
+        file.flush()
+        yield
+
+
+@pytest.fixture
+def built(small, plan_of):
+    """Return a plan whose `tool` and `proxy` are built."""
+    small["components"]["proxy"]["packages"]["manifest"] = "deploy.yaml"
+    plan = plan_of(small)
+    for name in ("tool", "proxy"):
+        with plan.store.make(name, plan.key(name)) as folder:
+            (folder / name).write_text(name)
+    return plan
+
+
+def test_lock_names_its_owner(lock):
+    with build.locked(lock, print):
+        assert lock.read_text() == str(os.getpid())
+
+
+def test_lock_is_free_again_afterwards(lock):
+    for _ in range(2):
+        with build.locked(lock, print, timeout=0):
+            pass
+
+
+def test_lock_is_free_again_after_an_error(lock):
+    with pytest.raises(RuntimeError), build.locked(lock, print):
+        raise RuntimeError
+    with build.locked(lock, print, timeout=0):
+        pass
+
+
+def test_lock_that_stays_taken_is_an_error_that_says_by_whom(lock, held):
+    with pytest.raises(JobError, match="the build of process 4711 still holds"), build.locked(lock, print, timeout=0.1):
+        pytest.fail("two builds at once")
+
+
+def test_waiting_for_a_lock_is_said_once(lock, held):
+    said = []
+    with pytest.raises(JobError), build.locked(lock, said.append, timeout=0.1):
+        pass
+    assert said == ["build: waiting for the build of process 4711, 0 min at most"]
+
+
+def test_lock_is_taken_once_its_owner_is_gone(lock):
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        def gone(line):
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+        with build.locked(lock, gone, timeout=0.1):
+            assert lock.read_text() == str(os.getpid())
+
+
+def test_tools_are_linked_and_images_are_not(built, tmp_path):
+    assert build.link_tools(built, ["tool", "proxy"], tmp_path / "bin")
+    assert [(path.name, path.read_text()) for path in (tmp_path / "bin").iterdir()] == [("tool", "tool")]
+
+
+def test_links_that_are_right_are_no_change(built, tmp_path):
+    build.link_tools(built, ["tool"], tmp_path / "bin")
+    assert not build.link_tools(built, ["tool"], tmp_path / "bin")
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.symlink_to("/nowhere"), lambda path: path.write_text("x")])
+def test_links_that_are_wrong_are_repaired(built, tmp_path, spoil):
+    (tmp_path / "bin").mkdir()
+    spoil(tmp_path / "bin" / "tool")
+    assert build.link_tools(built, ["tool"], tmp_path / "bin")
+    assert (tmp_path / "bin" / "tool").read_text() == "tool"
+
+
+def test_roles_are_told_references_versions_hosts_and_manifests(built):
+    assert build.summary(built, ["tool", "base", "proxy"]) == {
+        "refs": {"base": "docker.io/library/base:12", "proxy": "docker.io/library/proxy:v3.7"},
+        "versions": {"tool": "1.2.3", "base": "12", "proxy": "3.7"},
+        "hosts": ["docker.io"],
+        "manifests": {"proxy": str(built.artifact("proxy") / "manifest.yaml")},
+    }
+
+
+def test_unknown_source_is_one_line_and_not_0(capsys):
+    assert build.main(["--source=elsewhere", "--missing"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("build: catalog: source 'elsewhere' provides no ")
+    assert said.err.count("\n") == 1
+
+
+def test_unknown_stage_is_refused_with_the_known_ones(capsys):
+    with pytest.raises(SystemExit) as refusal:
+        build.main(["--stage=later"])
+    assert refusal.value.code == 2
+    assert "service" in capsys.readouterr().err

@@ -1,0 +1,89 @@
+"""A living lab keeps what it was made with, and only one run is at work on it."""
+import json
+
+import pytest
+
+from lab.preflight import living, processes
+
+
+def make_proc(root, rows):
+    """Write a /proc: pid -> (parent, start, state, words)."""
+    for pid, (parent, start, state, words) in rows.items():
+        folder = root / str(pid)
+        folder.mkdir(parents=True)
+        (folder / "status").write_text(f"State:\t{state} (of it)\n")
+        (folder / "cmdline").write_text("\0".join(words.split()) + "\0")
+        (folder / "stat").write_text(f"{pid} (a ) b) {state} {parent} " + " ".join(["0"] * 17) + f" {start} 0 0\n")
+    return root
+
+
+@pytest.fixture
+def proc(tmp_path):
+    """Two runs: 10 with a worker 11 and its child 12, and 20."""
+    return make_proc(tmp_path / "proc", {
+        5: (1, 50, "S", "make up"),
+        10: (5, 100, "S", "/usr/bin/python3 /venv/bin/ansible-playbook site.yml"),
+        11: (10, 110, "S", "/usr/bin/python3 /venv/bin/ansible-playbook site.yml"),
+        12: (11, 120, "S", "python3 -m lab preflight"),
+        20: (1, 200, "S", "ansible-playbook site.yml"),
+        30: (1, 300, "Z", "ansible-playbook site.yml"),
+    })
+
+
+def test_a_run_is_the_outermost_playbook(proc):
+    assert living.run_of(12, proc) == 10
+    assert living.run_of(5, proc) == 5
+
+
+def test_processes_are_read(proc):
+    assert processes.command(5, proc) == "make up"
+    assert processes.started(10, proc) == "100"
+    assert list(processes.parents(12, proc)) == [12, 11, 10, 5]
+    assert processes.command(30, proc) == processes.command(99, proc) == processes.started(99, proc) == ""
+
+
+def test_one_run_gets_the_lock_and_the_other_is_told_who_has_it(proc, tmp_path):
+    lock = tmp_path / "state/run.lock"
+    assert living.take(lock, 10, proc) == []
+    assert living.take(lock, 10, proc) == []
+    assert "pid 10: /usr/bin/python3 /venv/bin/ansible-playbook" in living.take(lock, 20, proc)[0].message
+    assert json.loads(lock.read_text())["pid"] == 10
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", '{"pid": 99, "started": "1"}', '{"pid": 10, "started": "7"}', '{"pid": 30, "started": "300"}'])
+def test_a_lock_whose_run_is_gone_is_nobodys(proc, tmp_path, text):
+    lock = tmp_path / "run.lock"
+    lock.write_text(text)
+    assert living.in_progress(lock, 20, proc) == []
+    assert living.take(lock, 20, proc) == []
+    assert json.loads(lock.read_text()) == {"pid": 20, "started": "200"}
+
+
+def test_a_setting_that_differs_from_the_record_is_refused_by_name(tmp_path):
+    record = tmp_path / "lab.yml"
+    record.write_text("lab_source: packages\nlab_http_port: 8080\nmade: yesterday\n")
+    assert living.changed_settings(record, {"lab_source": "packages", "lab_http_port": "8080"}) == []
+    found = living.changed_settings(record, {"lab_source": "bundle", "lab_http_port": 8080})
+    assert [f.message for f in found] == [
+        "this lab was made with lab_source=packages and cannot change to bundle: make down first, or leave lab_source as it was "
+        "(-e lab_source=packages)"]
+
+
+def test_no_record_is_no_lab_and_a_broken_one_is_said(tmp_path):
+    assert living.changed_settings(tmp_path / "none.yml", {}) == []
+    (tmp_path / "lab.yml").write_text("a: [")
+    assert "cannot be read" in living.changed_settings(tmp_path / "lab.yml", {})[0].message
+    (tmp_path / "lab.yml").write_text("")
+    assert living.changed_settings(tmp_path / "lab.yml", {"lab_source": "packages"}) == []
+
+
+def test_a_listening_process_is_named(tmp_path):
+    rows = "sl local rem st\n0: 0100007F:1F90 00000000:0000 0A 0 0 0 0 0 777 1\n1: 0100007F:1F91 0:0 01 0 0 0 0 0 778 1\n"
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/tcp").write_text(rows)
+    (tmp_path / "5/fd").mkdir(parents=True)
+    (tmp_path / "5/comm").write_text("nginx\n")
+    (tmp_path / "5/fd/3").symlink_to("socket:[777]")
+    assert processes.listener(8080, tmp_path) == "nginx (pid 5)"
+    assert processes.listener(8081, tmp_path) is None

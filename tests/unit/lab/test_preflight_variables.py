@@ -1,0 +1,92 @@
+"""Unknown variables and values are refused by name."""
+import pytest
+
+from lab.preflight import variables
+
+KNOWN = {"lab_name", "lab_http_port", "docker_state", "docker_timeout"}
+SETTINGS = {"lab_name": "lab", "lab_source": "packages", "lab_http_port": 8080, "lab_https_port": "8443", "lab_workers": 0}
+OPTIONS = {
+    "docker_state": {"type": "str", "choices": ["present", "absent"]},
+    "docker_timeout": {"type": "int"},
+    "docker_packages": {"type": "list"},
+    "docker_quick": {"type": "bool"},
+}
+
+
+def messages(findings):
+    """Return what the findings say."""
+    return [found.message for found in findings]
+
+
+def test_an_unknown_extra_variable_is_refused_with_the_nearest_known_one():
+    found = variables.unknown(["lab_nam", "http_port"], [], KNOWN, ["docker"])
+    assert messages(found)[1] == "unknown variable lab_nam: did you mean lab_name?"
+    assert "http_port" in messages(found)[0]
+
+
+def test_a_variable_unlike_any_other_is_refused_with_where_the_known_ones_are():
+    assert "inventory/group_vars" in messages(variables.unknown(["zzz"], [], KNOWN, []))[0]
+
+
+def test_a_variable_of_the_inventory_is_refused_only_when_it_is_named_like_the_labs():
+    found = variables.unknown([], ["docker_stat", "my_editor", "groups"], KNOWN, ["docker"])
+    assert messages(found) == ["unknown variable docker_stat: did you mean docker_state?"]
+
+
+def test_what_is_known_or_belongs_to_ansible_is_not_refused():
+    given = ["lab_name", "docker_state", "ansible_python_interpreter", "molecule_yml", "__internal"]
+    assert variables.unknown(given, KNOWN, KNOWN, ["docker"]) == []
+
+
+@pytest.mark.parametrize("name, value, meant", [
+    ("docker_state", "maybe", "one of present, absent"),
+    ("docker_timeout", "soon", "a whole number"),
+    ("docker_timeout", True, "a whole number"),
+    ("docker_quick", "perhaps", "true or false"),
+    ("docker_packages", 3, "a list"),
+])
+def test_a_value_that_a_role_would_refuse_is_refused(name, value, meant):
+    assert messages(variables.wrong_values({name: value}, OPTIONS)) == [f"{name} is '{value}': it must be {meant}"]
+
+
+@pytest.mark.parametrize("given", [
+    {"docker_state": "absent"}, {"docker_timeout": "5"}, {"docker_timeout": 5}, {"docker_quick": "yes"},
+    {"docker_timeout": "{{ other }}"}, {"other": "x"},
+])
+def test_values_that_fit_are_not_refused(given):
+    assert variables.wrong_values(given, OPTIONS) == []
+
+
+@pytest.mark.parametrize("name", ["Lab", "-a", "a-", "a" * 21, "", "a_b", "a.b", 3])
+def test_a_name_that_cannot_be_a_clusters_is_refused(name):
+    assert "lab_name" in messages(variables.wrong_settings({**SETTINGS, "lab_name": name}, ["packages"]))[0]
+
+
+@pytest.mark.parametrize("name", ["lab", "a", "test-2", "a" * 20])
+def test_a_good_name_is_taken(name):
+    assert variables.wrong_settings({**SETTINGS, "lab_name": name}, ["packages"]) == []
+
+
+@pytest.mark.parametrize("change, said", [
+    ({"lab_source": "package"}, "lab_source is 'package': it must be one of bundle, packages"),
+    ({"lab_http_port": 0}, "lab_http_port is '0': it must be a port, 1 to 65535"),
+    ({"lab_http_port": "http"}, "lab_http_port is 'http': it must be a port, 1 to 65535"),
+    ({"lab_https_port": 8080}, "lab_https_port is '8080': it must be another port than lab_http_port"),
+    ({"lab_workers": -1}, "lab_workers is '-1': it must be a number of worker nodes, 0 to 9"),
+])
+def test_a_setting_out_of_range_is_refused(change, said):
+    assert messages(variables.wrong_settings({**SETTINGS, **change}, ["bundle", "packages"])) == [said]
+
+
+def test_what_is_known_is_read_from_the_checkout(tmp_path):
+    (tmp_path / "inventory/group_vars/all").mkdir(parents=True)
+    (tmp_path / "inventory/group_vars/all/lab.yml").write_text("lab_name: lab\nlab_x: '{{ y }}'\n")
+    (tmp_path / "roles/docker/meta").mkdir(parents=True)
+    (tmp_path / "roles/docker/meta/argument_specs.yml").write_text(
+        "argument_specs: {main: {options: {docker_state: {type: str}}}}\n")
+    (tmp_path / "roles/docker/tasks").mkdir()
+    (tmp_path / "roles/docker/tasks/main.yml").write_text(
+        "- block:\n  - ansible.builtin.set_fact: {docker_found: 1}\n- name: x\n  register: docker_answer\n")
+    assert variables.role_facts(tmp_path) == {"docker_found", "docker_answer"}
+    assert variables.group_variables(tmp_path) == {"lab_name", "lab_x"}
+    assert variables.role_options(tmp_path) == {"docker_state": {"type": "str"}}

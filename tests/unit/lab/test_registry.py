@@ -1,0 +1,164 @@
+"""Pushing: where an image stands in the lab's registry, and that what is there already is not sent again."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from lab.build.oci import MANIFEST, Entry
+from lab.registry import Registry, configure_mirrors, hosts_toml, path_of, push
+
+
+class Shelf(BaseHTTPRequestHandler):
+    """Answer HEAD requests for manifests from the server's `digests`."""
+
+    def do_HEAD(self):
+        self.server.accepted.append(self.headers["Accept"])
+        digest = self.server.digests.get(self.path)
+        self.send_response(200 if digest else self.server.otherwise)
+        if digest:
+            self.send_header("Docker-Content-Digest", digest)
+        self.end_headers()
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+@pytest.fixture
+def shelf():
+    """Return a server that answers as a registry does; `digests` holds what it has, by path."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shelf) as server:
+        server.digests, server.accepted, server.otherwise = {}, [], 404
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def registry(shelf):
+    return Registry(f"127.0.0.1:{shelf.server_port}", timeout=5)
+
+
+@pytest.fixture
+def copies():
+    return []
+
+
+@pytest.fixture
+def plan(small, plan_of):
+    """Return a plan whose `proxy` and `base` are built."""
+    plan = plan_of(small)
+    for name in ("proxy", "base"):
+        with plan.store.make(name, plan.key(name)) as folder:
+            plan.layouts.image(folder / "oci", [plan.layouts.layer([Entry(name, name.encode())])], {})
+    return plan
+
+
+@pytest.fixture
+def send(plan, registry, copies, tmp_path):
+    """Return a function that pushes components; what is copied is noted instead."""
+
+    def note(blobs, layout, target, log):
+        copies.append((layout, target))
+
+    return lambda *names: push(plan, list(names), registry, tmp_path / "log", note)
+
+
+@pytest.mark.parametrize(
+    ("reference", "path"),
+    [
+        ("docker.io/library/traefik:v3.7", ("docker.io/library/traefik", "v3.7")),
+        ("registry.k8s.io/coredns/coredns:v1.12.3", ("registry.k8s.io/coredns/coredns", "v1.12.3")),
+        ("registry.k8s.io/pause:3.10.1", ("registry.k8s.io/pause", "3.10.1")),
+        ("busybox:1.35.0", ("docker.io/library/busybox", "1.35.0")),
+        ("localhost:5001/vars/web:0123abcd", ("vars/web", "0123abcd")),
+    ],
+)
+def test_where_an_image_stands(reference, path):
+    assert path_of(reference) == path
+
+
+def test_two_hosts_may_have_images_of_one_name():
+    assert path_of("quay.io/a/b:1") != path_of("docker.io/a/b:1")
+
+
+def test_digest_of_what_is_there(shelf, registry):
+    shelf.digests["/v2/vars/web/manifests/1"] = "sha256:abc"
+    assert registry.digest("vars/web", "1") == "sha256:abc"
+
+
+def test_digest_asks_for_an_oci_manifest(shelf, registry):
+    registry.digest("vars/web", "1")
+    assert shelf.accepted == [MANIFEST]
+
+
+def test_no_digest_of_what_is_not_there(registry):
+    assert registry.digest("vars/web", "1") is None
+
+
+def test_registry_that_fails_is_not_taken_for_an_empty_one(shelf, registry):
+    shelf.otherwise = 500
+    with pytest.raises(OSError, match="500"):
+        registry.digest("vars/web", "1")
+
+
+def test_what_is_missing_is_copied_to_its_place(send, plan, registry, copies):
+    assert send("proxy") == ["docker.io/library/proxy:v3.7"]
+    assert copies == [(plan.artifact("proxy") / "oci", f"{registry.address}/docker.io/library/proxy:v3.7")]
+
+
+def test_what_is_there_is_not_copied(send, plan, shelf, copies):
+    digest = plan.layouts.digest(plan.artifact("proxy") / "oci")
+    shelf.digests["/v2/docker.io/library/proxy/manifests/v3.7"] = digest
+    assert send("proxy") == []
+    assert copies == []
+
+
+def test_what_is_there_with_other_content_is_copied(send, shelf):
+    shelf.digests["/v2/docker.io/library/proxy/manifests/v3.7"] = "sha256:other"
+    assert send("proxy") == ["docker.io/library/proxy:v3.7"]
+
+
+def test_what_the_cluster_does_not_pull_is_not_copied(send, copies):
+    assert send("tool", "base") == []
+    assert copies == []
+
+
+def test_copy_that_fails_is_an_error(plan, registry, tmp_path):
+    def fail(*args):
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        push(plan, ["proxy"], registry, tmp_path / "log", fail)
+
+
+def test_nodes_ask_the_mirror_for_every_upstream_host():
+    assert hosts_toml("registry.k8s.io", "lab-registry:5000") == (
+        'server = "https://registry.k8s.io"\n\n'
+        '[host."http://lab-registry:5000/v2/registry.k8s.io"]\n'
+        '  capabilities = ["pull", "resolve"]\n'
+        "  override_path = true\n"
+    )
+
+
+def test_nodes_ask_the_mirror_alone_for_the_labs_own_images():
+    assert hosts_toml("localhost:5001", "lab-registry:5000") == (
+        '[host."http://lab-registry:5000"]\n  capabilities = ["pull", "resolve"]\n'
+    )
+
+
+def test_mirrors_are_written_once_per_host(tmp_path):
+    assert configure_mirrors(["docker.io", "localhost:5001"], "m:5000", tmp_path)
+    assert sorted(path.parent.name for path in tmp_path.rglob("hosts.toml")) == ["docker.io", "localhost:5001"]
+
+
+def test_mirrors_that_are_right_are_no_change(tmp_path):
+    configure_mirrors(["docker.io"], "m:5000", tmp_path)
+    assert not configure_mirrors(["docker.io"], "m:5000", tmp_path)
+
+
+def test_mirror_that_was_edited_is_repaired(tmp_path):
+    configure_mirrors(["docker.io"], "m:5000", tmp_path)
+    (tmp_path / "docker.io" / "hosts.toml").write_text("edited")
+    assert configure_mirrors(["docker.io"], "m:5000", tmp_path)
+    assert (tmp_path / "docker.io" / "hosts.toml").read_text() == hosts_toml("docker.io", "m:5000")
