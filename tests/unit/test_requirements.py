@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-LOCKED = ["requirements.txt", "app/requirements.txt", "tests/requirements.txt"]
+LOCKED = ["requirements.txt", "requirements-dev.txt", "app/requirements.txt", "tests/requirements.txt"]
 locked = pytest.mark.parametrize("name", LOCKED)
 
 
@@ -39,10 +39,15 @@ def test_what_is_asked_for_is_locked(name):
 
 
 def test_the_service_is_tested_with_what_it_runs_on():
-    service, lab = pins("app/requirements.txt"), pins("requirements.txt")
+    service, lab = pins("app/requirements.txt"), pins("requirements-dev.txt")
     assert {package: lab.get(package) for package in service} == service
 
 
+def test_the_lab_is_tested_with_what_it_runs_on():
+    lab, dev = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert {package: dev.get(package) for package in lab} == lab
+
+
 def test_the_test_image_lints_as_the_lab_does():
-    image, lab = pins("tests/requirements.txt"), pins("requirements.txt")
+    image, lab = pins("tests/requirements.txt"), pins("requirements-dev.txt")
     assert {package: version for package, version in image.items() if lab.get(package, version) != version} == {}
