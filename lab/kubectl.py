@@ -3,6 +3,8 @@ import argparse
 import json
 import subprocess
 
+FIELD_MANAGER = "cluster-lab"
+
 
 class ClusterError(Exception):
     """kubectl could not answer; the message is its own last line."""
@@ -28,12 +30,15 @@ class Kubectl:
         self._command = [options.kubectl, "--kubeconfig", options.kubeconfig, "--context", options.context, *cache,
                          "--request-timeout=15s"]
 
-    def text(self, *words: str) -> str:
-        """Return what `kubectl WORDS` prints. Raises ClusterError."""
+    def _done(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess:
         try:
-            done = self._run([*self._command, *words], capture_output=True, text=True, timeout=60, check=False)
+            return self._run([*self._command, *words], input=given, capture_output=True, text=True, timeout=60, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ClusterError(f"kubectl {words[0]}: {error}") from error
+
+    def text(self, *words: str) -> str:
+        """Return what `kubectl WORDS` prints. Raises ClusterError."""
+        done = self._done(*words)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise ClusterError(f"kubectl {words[0]}: {lines[-1]}")
@@ -49,3 +54,21 @@ class Kubectl:
 
     def _list(self, kinds: str, *words: str) -> list[dict]:
         return json.loads(self.text("get", kinds, "--namespace", self.namespace, "--output=json", *words))["items"]
+
+    def differs(self, definitions: list[dict]) -> bool:
+        """Tell whether a server-side apply of `definitions` would change anything, or be refused.
+
+        The API server itself is asked (a dry run that `kubectl diff` compares with what is there). A definition without a
+        namespace belongs to this one.
+        """
+        groups: dict[str, list[dict]] = {}
+        for thing in definitions:
+            groups.setdefault(thing["metadata"].get("namespace", self.namespace), []).append(thing)
+        return any(self._group_differs(namespace, things) for namespace, things in groups.items())
+
+    def _group_differs(self, namespace: str, things: list[dict]) -> bool:
+        done = self._done("diff", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}",
+                          "--namespace", namespace, "--filename=-",
+                          given=json.dumps({"apiVersion": "v1", "kind": "List", "items": things}))
+        # 1 is a difference; more is a refusal, which the apply that follows shows with its reason.
+        return done.returncode != 0

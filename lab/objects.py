@@ -1,12 +1,14 @@
 """Compare the objects in the cluster with those that are given, and wait until they are ready.
 
-`look` reads the names of the given objects, one `Kind/name` a line, from its standard input and prints as JSON what
-has to go and what is not ready. `wait` ends when everything is ready; else it says in one line what is not.
+`look` reads the given objects, a JSON list, from its standard input and prints as JSON what has to go, what is not ready,
+and whether applying what is given would change anything. `wait` ends when everything is ready; else it says in one line
+what is not.
 """
 import argparse
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from lab.kubectl import ClusterError, Kubectl, arguments
 
@@ -79,15 +81,22 @@ def compare(live: list[dict], given: set[str]) -> dict:
             "pending": pending}
 
 
-def look(cluster: Kubectl, given: set[str], timeout: float, clock=time) -> dict:
-    """Compare once nothing given is on its way out: an object that is being deleted cannot be repaired."""
+def look(cluster: Kubectl, definitions: list[dict], timeout: float, clock=time) -> dict:
+    """Compare once nothing given is on its way out: an object that is being deleted cannot be repaired.
+
+    `differs` in what is returned says whether applying would change anything; it is the API server's own word.
+    Raises ClusterError when something is still being deleted after `timeout` seconds.
+    """
+    given = {label(thing) for thing in definitions}
     end = clock.monotonic() + timeout
     while True:
-        live = cluster.objects(KINDS)
+        with ThreadPoolExecutor(max_workers=1) as beside:  # most of both is waiting for kubectl
+            differs = beside.submit(cluster.differs, definitions)
+            live = cluster.objects(KINDS)
         leaving = [label(thing) for thing in live
                    if thing["metadata"].get("deletionTimestamp") and label(thing) in given]
         if not leaving:
-            return compare(live, given)
+            return {**compare(live, given), "differs": differs.result()}
         if clock.monotonic() >= end:
             raise ClusterError(f"{', '.join(leaving)} still being deleted after {timeout:.0f} s")
         clock.sleep(1)
@@ -125,7 +134,7 @@ def main(argv: list[str]) -> int:
     cluster = Kubectl(options)
     try:
         if options.verb == "look":
-            print(json.dumps(look(cluster, set(sys.stdin.read().split()), options.timeout)))
+            print(json.dumps(look(cluster, json.load(sys.stdin), options.timeout)))
             return 0
         problem = wait(cluster, options.timeout)
     except ClusterError as error:

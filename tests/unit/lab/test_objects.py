@@ -47,6 +47,9 @@ class Cluster:
     def __init__(self, *answers):
         self.answers = list(answers)
 
+    def differs(self, definitions):
+        return bool(definitions)
+
     def objects(self, kinds):
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
@@ -98,14 +101,15 @@ def test_job_that_gave_up_is_made_anew():
 
 def test_look_waits_for_a_given_object_that_is_being_deleted():
     leaving, clock = thing("Service", deletionTimestamp="now"), Clock()
-    assert objects.look(Cluster([leaving], [leaving], []), {"Service/web"}, 10, clock) == {"surplus": [], "pending": []}
+    found = objects.look(Cluster([leaving], [leaving], []), [thing("Service")], 10, clock)
+    assert found == {"surplus": [], "pending": [], "differs": True}
     assert clock.now == 2
 
 
 def test_look_names_what_does_not_go():
     leaving = thing("Namespace", "vars", deletionTimestamp="now")
     with pytest.raises(ClusterError, match=r"^Namespace/vars still being deleted after 10 s$"):
-        objects.look(Cluster([leaving]), {"Namespace/vars"}, 10, Clock())
+        objects.look(Cluster([leaving]), [thing("Namespace", "vars")], 10, Clock())
 
 
 def test_wait_ends_when_everything_is_ready():
@@ -137,8 +141,8 @@ def kubectl(code=0, out="", err=""):
     """Return a cluster whose kubectl ends like this, and the command lines it was started with."""
     calls = []
 
-    def run(command, **_):
-        calls.append(command)
+    def run(command, input=None, **_):
+        calls.append(command if input is None else [*command, json.loads(input)])
         return SimpleNamespace(returncode=code, stdout=out, stderr=err)
 
     return Kubectl(PLACE, run=run), calls
@@ -163,3 +167,23 @@ def test_kubectl_that_is_not_there_is_an_error_of_the_cluster():
 
     with pytest.raises(ClusterError, match="no kubectl"):
         Kubectl(PLACE, run=run).objects("services")
+
+
+@pytest.mark.parametrize(("code", "differs"), [(0, False), (1, True), (2, True)])
+def test_a_difference_is_what_the_api_server_calls_one(code, differs):
+    cluster, _ = kubectl(code=code)
+    assert cluster.differs([thing("Service")]) is differs
+
+
+def test_nothing_given_does_not_differ():
+    cluster, calls = kubectl(code=1)
+    assert (cluster.differs([]), calls) == (False, [])
+
+
+def test_each_object_is_compared_in_its_own_namespace():
+    cluster, calls = kubectl()
+    own, other = thing("Service"), thing("Role", namespace="kube-system")
+    bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "vars"}}
+    cluster.differs([own, other, bare])
+    asked = [(call[call.index("--namespace") + 1], call[-1]["items"]) for call in calls]
+    assert asked == [("vars", [own, bare]), ("kube-system", [other])]
