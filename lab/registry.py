@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from lab.build.oci import MANIFEST
 from lab.build.plan import Plan
 from lab.build.tools import ToolError, run
 from lab.catalog import repository
+
+# How many images are copied at a time.
+COPIES = 3
 
 
 def path_of(reference: str) -> tuple[str, str]:
@@ -71,18 +75,21 @@ def copy(blobs: Path, layout: Path, target: str, log: Path) -> None:
 
 
 def push(plan: Plan, names: list[str], registry: Registry, log: Path, copy: Callable[..., None] = copy) -> list[str]:
-    """Push those of `names` that the cluster deploys and the registry lacks; return their references."""
-    pushed = []
-    for name in names:
-        if not plan.catalog[name].deployed:
-            continue
+    """Push those of `names` that the cluster deploys and the registry lacks; return their references.
+
+    Several at a time: much of a copy is waiting for the registry's disk.
+    """
+
+    def one(name: str) -> str | None:
         repository_path, tag = path_of(plan.reference(name))
         layout = plan.artifact(name) / "oci"
         if registry.digest(repository_path, tag) == plan.layouts.digest(layout):
-            continue
+            return None
         copy(plan.layouts.blobs, layout, f"{registry.address}/{repository_path}:{tag}", log)
-        pushed.append(plan.reference(name))
-    return pushed
+        return plan.reference(name)
+
+    with ThreadPoolExecutor(max_workers=COPIES) as pool:
+        return [done for done in pool.map(one, [name for name in names if plan.catalog[name].deployed]) if done]
 
 
 def hosts_toml(host: str, mirror: str) -> str:
@@ -123,10 +130,11 @@ def main(argv: list[str]) -> int:
             log = args.state_dir / "logs" / "push.log"
             log.parent.mkdir(parents=True, exist_ok=True)
             registry = Registry(f"127.0.0.1:{args.registry_port}")
-            registry.wait(args.timeout)
-            pushed = push(plan, names, registry, log)
             hosts = build.summary(plan, names)["hosts"] if args.mirror else []
             configured = configure_mirrors(hosts, args.mirror, args.state_dir / "certs.d")
+            registry.wait(args.timeout)
+            with build.locked(log.with_suffix(".lock"), print):
+                pushed = push(plan, names, registry, log)
         except (*build.ERRORS, ToolError, OSError) as error:
             print(f"push: {error}")
             return 1

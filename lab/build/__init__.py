@@ -64,10 +64,10 @@ def locked(path: Path, say: Any, timeout: float = LOCK_TIMEOUT) -> Iterator[None
                 file.seek(0)
                 owner = file.read().strip() or "?"
                 if not told:
-                    say(f"build: waiting for the build of process {owner}, {timeout / 60:.0f} min at most")
+                    say(f"waiting for process {owner}, which does the same, {timeout / 60:.0f} min at most")
                     told = True
                 if time.monotonic() > deadline:
-                    raise jobs.JobError(f"the build of process {owner} still holds {path}") from None
+                    raise jobs.JobError(f"process {owner} still holds {path}") from None
                 time.sleep(min(1, timeout))
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -118,6 +118,7 @@ def build(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dic
         todo = plan.jobs(names)  # another build may have made some of it meanwhile
         seconds = jobs.run(todo, LANES, logs, progress)
         for name in load:
+            engine.wait(logs / f"load-{name}.log")
             if not engine.has(plan.reference(name), plan.key(name)):
                 plan.in_engine(name, logs / f"load-{name}.log")
                 loaded.append(name)

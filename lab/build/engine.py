@@ -6,13 +6,30 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lab.build.oci import Layouts
 from lab.build.tools import ToolError, output, run
 
+# How long a build waits for an engine that is still being installed, in seconds.
+TIMEOUT = 600
 KEY_LABEL = "cluster-lab.key"
+
+
+def wait(log: Path, timeout: float = TIMEOUT, clock: Any = time) -> None:
+    """Return once an engine answers: a build may begin before there is one. Raises ToolError after `timeout` seconds."""
+    end = clock.monotonic() + timeout
+    while True:
+        try:
+            run(["docker", "version"], log)
+            return
+        except (ToolError, FileNotFoundError) as error:
+            if clock.monotonic() >= end:
+                raise ToolError(f"no Docker engine answers after {timeout:.0f} s: {error}") from None
+        clock.sleep(1)
 
 
 def has(reference: str, key: str) -> bool:

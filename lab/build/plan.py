@@ -87,7 +87,7 @@ class Plan:
 
     def _inputs_node(self, component: Component) -> object:
         images = [self.catalog[name].image for name in ("busybox", "local-path-provisioner")]
-        return [self.batch_key("kubernetes"), images]
+        return [self.batch_key("cluster"), images]
 
     def _inputs_dockerfile(self, component: Component) -> object:
         return [(path.name, tree_digest(path)) for path in (self.checkout / "Dockerfile", *self._context())]
@@ -319,6 +319,7 @@ class Plan:
     def in_engine(self, name: str, log: Path) -> str:
         """Make sure that the engine has a component's image; return the reference to use it by."""
         reference = self.reference(name)
+        engine.wait(log)
         if not engine.has(reference, self.key(name)):
             engine.load(self.layouts, self.artifact(name) / "oci", reference, log)
         return reference

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
@@ -88,30 +89,41 @@ def check_registries() -> list[Finding]:
     return registries.registries(registries.configured(), {"pip": proxies, "go": proxies, "apt": registries.apt_proxies()})
 
 
-def preflight(wanted: Mapping[str, Any]) -> list[Finding]:
+@dataclass
+class Report:
+    """What a look at the machine brings: what is wrong, whether something is to be built, whether no node is there yet."""
+
+    findings: list[Finding] = field(default_factory=list)
+    builds: bool = False
+    fresh: bool = False
+
+
+def preflight(wanted: Mapping[str, Any]) -> Report:
     """Run the checks; those whose ground an earlier one took away are left out."""
     findings = host.python_version() + check_variables(wanted)
     if findings:
-        return findings
+        return Report(findings)
     try:
         to_build = wanted["state"] == "present" and missing_components(wanted)
     except catalog.CatalogError as error:
-        return [Finding("catalog", str(error))]
+        return Report([Finding("catalog", str(error))])
     settings, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
     lock, mine = state_dir / living.LOCK, living.run_of(os.getpid())
-    findings = living.in_progress(lock, mine)
-    if wanted["state"] == "present" and not findings:
+    report = Report(living.in_progress(lock, mine), builds=to_build)
+    if wanted["state"] == "present" and not report.findings:
         engine = docker.ask()
         asked = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
-        findings = living.changed_settings(state_dir / "lab.yml", settings)
-        findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
-        findings += ports.taken_ports(asked, engine, str(state_dir))
-        findings += check_host(wanted, engine, to_build)
-        findings += check_registries() if to_build else []
+        report.fresh = not engine.nodes(settings["lab_name"])
+        report.findings += living.changed_settings(state_dir / "lab.yml", settings)
+        report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
+        report.findings += ports.taken_ports(asked, engine, str(state_dir))
+        report.findings += check_host(wanted, engine, to_build)
+        report.findings += check_registries() if to_build else []
     # Taking down a lab that is not there is no reason to make its folder.
-    if wanted["lock"] and all(found.warning for found in findings) and (wanted["state"] == "present" or state_dir.is_dir()):
-        findings += living.take(lock, mine)
-    return findings
+    there = wanted["state"] == "present" or state_dir.is_dir()
+    if wanted["lock"] and all(found.warning for found in report.findings) and there:
+        report.findings += living.take(lock, mine)
+    return report
 
 
 def main(argv: list[str]) -> int:
@@ -121,11 +133,12 @@ def main(argv: list[str]) -> int:
     options.add_argument("--json", action="store_true", help="print findings and warnings as JSON, and return 0")
     args = options.parse_args(argv)
     text = sys.stdin.read() if args.vars_file == "-" else Path(args.vars_file).read_text(encoding="utf-8")
-    findings = preflight(json.loads(text))
+    report = preflight(json.loads(text))
+    findings = report.findings
     refused = [found.message for found in findings if not found.warning]
     warned = [found.message for found in findings if found.warning]
     if args.json:
-        print(json.dumps({"findings": refused, "warnings": warned}))
+        print(json.dumps({"findings": refused, "warnings": warned, "builds": report.builds, "fresh": report.fresh}))
         return 0
     for line in [*refused, *(f"warning: {line}" for line in warned)]:
         print(line, file=sys.stderr)

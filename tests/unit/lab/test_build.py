@@ -54,7 +54,7 @@ def test_lock_is_free_again_after_an_error(lock):
 
 
 def test_lock_that_stays_taken_is_an_error_that_says_by_whom(lock, held):
-    with pytest.raises(JobError, match="the build of process 4711 still holds"), build.locked(lock, print, timeout=0.1):
+    with pytest.raises(JobError, match="process 4711 still holds"), build.locked(lock, print, timeout=0.1):
         pytest.fail("two builds at once")
 
 
@@ -62,7 +62,7 @@ def test_waiting_for_a_lock_is_said_once(lock, held):
     said = []
     with pytest.raises(JobError), build.locked(lock, said.append, timeout=0.1):
         pass
-    assert said == ["build: waiting for the build of process 4711, 0 min at most"]
+    assert said == ["waiting for process 4711, which does the same, 0 min at most"]
 
 
 def test_lock_is_taken_once_its_owner_is_gone(lock):

@@ -248,7 +248,7 @@ def test_toolchain_and_batches_come_first(plan_of):
     data = catalog.load("packages").data
     data["components"]["debian"]["packages"]["build"] = {"kind": "pip"}
     planned = names(plan_of(data).jobs(["kubelet", "kind", "etcd", "debian"]))
-    assert planned[:4] == ["toolchain-go", "compile-kubernetes", "compile-cluster", "compile-storage"]
+    assert planned[:3] == ["toolchain-go", "compile-cluster", "compile-storage"]
 
 
 # Manifests

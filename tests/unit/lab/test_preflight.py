@@ -56,7 +56,8 @@ def test_the_role_gets_findings_as_json(wanted, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**wanted, "given": {"lab_nam": "x"}})))
     assert preflight.main(["--vars-file", "-", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "findings": ["unknown variable lab_nam: did you mean lab_name?"], "warnings": []}
+        "findings": ["unknown variable lab_nam: did you mean lab_name?"], "warnings": [],
+        "builds": False, "fresh": False}
 
 
 def test_every_role_input_and_group_variable_is_known(wanted):
