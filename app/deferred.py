@@ -19,9 +19,11 @@ from typing import Any
 # used as a key must not be listed: a reference can be called, asked for attributes, and used in `isinstance`.
 # Measured one by one with `python -m lab.bench.imports`; a module that saves less than 50 KiB is not listed.
 MODULES: dict[str, tuple[str, ...]] = {
+    "asn1crypto.pem": (),
     "asn1crypto.x509": ("Certificate",),
     "asyncio": (),
     "csv": (),
+    "dateutil.relativedelta": (),
     "dateutil.tz": (),
     "falcon.util.sync": (
         "_should_wrap_non_coroutines",
@@ -35,6 +37,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "wrap_sync_to_async_unsafe",
     ),
     "http.cookiejar": ("Cookie",),
+    "importlib.resources": (),
     "locale": (),
     "ssl": ("SSLObject", "SSLSocket"),
     "tempfile": (),
