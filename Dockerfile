@@ -16,7 +16,7 @@ COPY app/requirements.txt /tmp/requirements.txt
 RUN python3 -m venv --without-pip /venv \
  && python3 -m pip --python /venv/bin/python install --no-cache-dir --require-hashes --no-compile \
       --disable-pip-version-check --root-user-action=ignore --requirement /tmp/requirements.txt \
- && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /venv \
+ && PYTHONHASHSEED=0 python3 -X no_debug_ranges -m compileall -q -o 2 --invalidation-mode unchecked-hash /venv \
  && find /venv -exec touch --no-dereference --date=@0 {} +
 
 # The sources as they are released: without the chart, with bytecode, and with the same modes and times wherever and
@@ -24,7 +24,7 @@ RUN python3 -m venv --without-pip /venv \
 FROM ${BUILD_IMAGE} AS sources
 COPY app/ /srv/app/
 RUN rm -rf /srv/app/chart /srv/app/requirements.* \
- && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /srv/app \
+ && PYTHONHASHSEED=0 python3 -X no_debug_ranges -m compileall -q -o 2 --invalidation-mode unchecked-hash /srv/app \
  && chmod -R u=rwX,go=rX /srv \
  && find /srv -exec touch --no-dereference --date=@0 {} +
 
@@ -33,12 +33,21 @@ FROM ${BASE_IMAGE} AS base
 RUN rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/lib/python3*/ensurepip \
       /usr/local/lib/python3*/site-packages/pip /usr/local/lib/python3*/site-packages/pip-* \
       /usr/local/lib/python3*/site-packages/setuptools* /usr/local/lib/python3*/site-packages/wheel*
+# No docstrings, no assertions, no columns in stack traces: 2 MiB less in every process. The standard library's bytecode
+# is compiled for that here, once, since a container with a read-only root would do it at every start.
+RUN lib="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+ && PYTHONHASHSEED=0 python3 -X no_debug_ranges -m compileall -q -o 2 --invalidation-mode unchecked-hash \
+      -x '/(distutils|idlelib|lib2to3|pydoc_data|site-packages|test|tests|tkinter|turtledemo|unittest)/' "$lib" \
+ && find "$lib" -name '*.opt-2.pyc' -exec touch --date=@0 {} +
 COPY --from=deps /venv /venv
 COPY --from=sources /srv /srv
 WORKDIR /srv
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    PYTHONOPTIMIZE=2 \
+    PYTHONNODEBUGRANGES=1 \
+    MALLOC_ARENA_MAX=1 \
     APP_ENV=production
 USER 65532:65532
 STOPSIGNAL SIGTERM

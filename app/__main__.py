@@ -1,9 +1,10 @@
 """`python -m app`: serve until told to stop."""
 
-# ruff: noqa: E402 - the libraries are imported after the finder is in place
-from app import deferred
+if __name__ == "__main__":
+    # Before any library is imported.
+    from app import deferred
 
-deferred.install()
+    deferred.install()
 
 import gc
 import logging

@@ -46,7 +46,6 @@ class Settings(NamedTuple):
     grace_seconds: float = 10.0
     mutating_get: bool = True
     migrate_timeout: float = 300.0
-    app_role: str = "vars_app"
     version: str = __version__
     commit: str = "unknown"
 
@@ -74,7 +73,6 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) 
         grace_seconds=_number(env, "GRACE_SECONDS", default.grace_seconds, 0, 300),
         mutating_get=_switch(env, "MUTATING_GET", default.mutating_get),
         migrate_timeout=_number(env, "MIGRATE_TIMEOUT", default.migrate_timeout, 0.1, 86400),
-        app_role=env.get("APP_ROLE", default.app_role),
         version=env.get("APP_VERSION", default.version),
         commit=env.get("APP_COMMIT", default.commit),
     )

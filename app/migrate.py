@@ -18,7 +18,9 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
-    top = argparse.ArgumentParser(prog="python -m app.migrate", description=__doc__)
+    # Not __doc__: the image runs without docstrings.
+    what = "Wait for the database, bring its schema up or down, say where it stands."
+    top = argparse.ArgumentParser(prog="python -m app.migrate", description=what)
     commands = top.add_subparsers(dest="command", required=True)
     wait = commands.add_parser("wait", help="wait until the database answers")
     wait.add_argument("--schema", action="store_true", help="and until every migration known here is applied")

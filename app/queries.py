@@ -37,7 +37,9 @@ def main(
     metadata: Path = METADATA,
 ) -> int:
     """Run one command. Exit codes: 0 all agree, 1 something differs or the database is away, 2 wrong settings."""
-    parser = argparse.ArgumentParser(prog="python -m app.queries", description=__doc__)
+    # Not __doc__: the image runs without docstrings.
+    what = "Hold the code's queries, their committed description and a migrated database together."
+    parser = argparse.ArgumentParser(prog="python -m app.queries", description=what)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare", help="describe every query and write the file")
     check = commands.add_parser("check", help="compare code, file and database")

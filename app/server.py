@@ -36,6 +36,16 @@ class _Closing:
 class Task(_Closing, WSGITask):
     """A request for the application."""
 
+    def set_close_on_finish(self) -> None:
+        """Close after the answer, but not for want of a Content-Length where no body follows.
+
+        waitress takes every answer without that header for one that only the close ends; a 204 ends with its header
+        block (RFC 9112 section 6.3).
+        """
+        asked = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or self.version != "1.1" or asked or self.channel.server.lifecycle.stopping:
+            super().set_close_on_finish()
+
 
 class Refusal(_Closing, ErrorTask):
     """A request that the application never sees. It is answered, logged and counted like any other."""

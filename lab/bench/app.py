@@ -19,8 +19,8 @@ from lab.embedded import EmbeddedError, EmbeddedPostgres, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTIONS = 20
-# Both run as the image does: no docstrings, no column tables in the bytecode.
-PYTHON = {"PYTHONOPTIMIZE": "2", "PYTHONNODEBUGRANGES": "1"}
+# Both run with the settings that the image has: no docstrings, no column tables in the bytecode, one heap for all threads.
+IMAGE = {"PYTHONOPTIMIZE": "2", "PYTHONNODEBUGRANGES": "1", "MALLOC_ARENA_MAX": "1"}
 
 
 class Contender(NamedTuple):
@@ -53,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab bench-app", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="length of each measurement (5)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, in which the contenders take turns (3)")
+    parser.add_argument(
+        "--plain", action="store_true", help="without the image's settings of Python and malloc, for both"
+    )
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args(argv)
     cores = sorted(os.sched_getaffinity(0))
@@ -68,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
             server.start()
             server.create_database()
             migrate(server, pythons[SERVICE])
-            found = measure_all(server, pythons, cores[0], arguments)
+            found = measure_all(server, pythons, cores[0], arguments, {} if arguments.plain else IMAGE)
         except (EmbeddedError, subprocess.CalledProcessError) as error:
             print(f"bench-app: {error}", file=sys.stderr)
             return 1
@@ -95,25 +98,28 @@ def environment(contender: Contender) -> Path:
 
 def migrate(server: EmbeddedPostgres, python: Path) -> None:
     """Bring the schema up and set the variable that is read."""
-    subprocess.run([python, "-m", "app.migrate", "up"], cwd=ROOT, env=variables(server, "vars_owner", 0), check=True)
+    environ = variables(server, "vars_owner", 0, IMAGE)
+    subprocess.run([python, "-m", "app.migrate", "up"], cwd=ROOT, env=environ, check=True)
     server.psql("INSERT INTO variables VALUES ('a', '1')", database="vars")
 
 
-def variables(server: EmbeddedPostgres, user: str, port: int) -> dict[str, str]:
-    """Return the environment of a contender."""
+def variables(server: EmbeddedPostgres, user: str, port: int, settings: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a contender; none of this process' own settings of Python and malloc get there."""
     caches = {"PYTHONPYCACHEPREFIX": str(cache_dir() / "bench-bytecode")}
     url = {"DATABASE_URL": server.url(user), "PORT": str(port), "HOST": "127.0.0.1", "APP_ENV": "production"}
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**inherited, **PYTHON, **caches, **url}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MALLOC_"))}
+    return {**inherited, **settings, **caches, **url}
 
 
-def measure_all(server: EmbeddedPostgres, pythons: dict, core: int, arguments: Any) -> dict[Contender, Figures]:
-    """Measure the contenders in turns and return the median of each figure."""
+def measure_all(
+    server: EmbeddedPostgres, pythons: dict, core: int, arguments: Any, settings: dict[str, str]
+) -> dict[Contender, Figures]:
+    """Measure the contenders in turns, both with the same `settings`, and return the median of each figure."""
     runs: dict[Contender, list[Figures]] = {each: [] for each in pythons}
     for number in range(arguments.rounds + 1):
         for contender, python in pythons.items():
             seconds = arguments.seconds if number else 0.5
-            figures = measure(server, contender, python, core, seconds)
+            figures = measure(server, contender, python, core, seconds, settings)
             # The first start writes bytecode and is not counted.
             if number:
                 runs[contender].append(figures)
@@ -121,14 +127,16 @@ def measure_all(server: EmbeddedPostgres, pythons: dict, core: int, arguments: A
     return {each: Figures(*map(statistics.median, zip(*runs[each], strict=True))) for each in runs}
 
 
-def measure(server: EmbeddedPostgres, contender: Contender, python: Path, core: int, seconds: float) -> Figures:
+def measure(
+    server: EmbeddedPostgres, contender: Contender, python: Path, core: int, seconds: float, settings: dict[str, str]
+) -> Figures:
     """Start a contender on a core of its own, load it and stop it."""
     port = free_port()
     begin = time.perf_counter()
     process = subprocess.Popen(
         [python, "-m", contender.module],
         cwd=ROOT,
-        env=variables(server, "vars_app", port),
+        env=variables(server, "vars_app", port, settings),
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )

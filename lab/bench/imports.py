@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 
 from app.deferred import MODULES
-from lab.bench.app import PYTHON, ROOT, SERVICE, environment
+from lab.bench.app import IMAGE, ROOT, SERVICE, environment
 from lab.cache import cache_dir
 
 # Runs in a process of its own. A module's own cost is what it added, less what the modules that it imported added.
@@ -12,7 +13,7 @@ PROGRAM = """
 import builtins, os, sys
 sys.path.insert(0, os.getcwd())
 from app import deferred
-sys.meta_path.insert(0, deferred.DeferringFinder(frozenset(sys.argv[1].split(","))))
+deferred.install({name: deferred.MODULES[name] for name in sys.argv[1:]})
 original, stack, costs = builtins.__import__, [0], {}
 
 def resident():
@@ -41,10 +42,10 @@ for label, cost in sorted(costs.items(), key=lambda item: -item[1])[:25]:
 """
 
 
-def measure(deferred: frozenset[str]) -> list[str]:
+def measure(deferred: Iterable[str]) -> list[str]:
     """Return the lines that the program prints; the first is the resident memory of the process in KiB."""
-    variables = {**PYTHON, "PATH": "/usr/bin:/bin", "PYTHONPYCACHEPREFIX": str(cache_dir() / "bench-bytecode")}
-    command = [environment(SERVICE), "-c", PROGRAM, ",".join(deferred)]
+    variables = {**IMAGE, "PATH": "/usr/bin:/bin", "PYTHONPYCACHEPREFIX": str(cache_dir() / "bench-bytecode")}
+    command = [environment(SERVICE), "-c", PROGRAM, *deferred]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
@@ -59,8 +60,8 @@ def main() -> int:
         print(f"{cost:>6}  {name}")
     print("\nDeferred modules, KiB that each would add:")
     for name in sorted(MODULES):
-        print(f"{min(int(measure(MODULES - {name})[0]) for _ in range(5)) - best:6}  {name}")
-    whole = min(int(measure(frozenset())[0]) for _ in range(5))
+        print(f"{min(int(measure(MODULES.keys() - {name})[0]) for _ in range(5)) - best:6}  {name}")
+    whole = min(int(measure(())[0]) for _ in range(5))
     print(f"{whole - best:6}  all of them")
     return 0
 

@@ -149,7 +149,8 @@ def test_signal_that_stops_it(image, name, signal):
 
 @pytest.mark.parametrize(
     ("name", "variable", "value"),
-    [("postgres", "PGDATA", "/var/lib/postgresql/data"), ("python", "LANG", "C.UTF-8"), ("node", "container", "docker")],
+    [("postgres", "PGDATA", "/var/lib/postgresql/data"), ("python", "LANG", "C.UTF-8"), ("node", "container", "docker"),
+     ("web", "PYTHONOPTIMIZE", "2"), ("web", "PYTHONNODEBUGRANGES", "1"), ("migrations", "PYTHONOPTIMIZE", "2")],
 )
 def test_environment(image, name, variable, value):
     assert image(name).env[variable] == value

@@ -1,8 +1,12 @@
 """The image `postgres`: POSTGRES_* variables, scripts that run once, uid 999 or any other, a read-only root."""
 
 import gzip
+from pathlib import Path
 
 import pytest
+import yaml
+
+from .conftest import docker
 
 PASSWORD = "check: a pass'word with \"everything\" $in it"
 
@@ -174,3 +178,54 @@ def test_data_survives_a_restart_and_scripts_run_once(restarted):
 
 def test_stop_was_clean(restarted):
     assert "database system was not properly shut down" not in restarted.log()
+
+
+# What a developer gets of docker-compose-db.yaml, told to Docker without compose
+
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose-db.yaml").read_text())
+SERVICE = COMPOSE["services"]["db"]
+
+
+@pytest.fixture(scope="module")
+def development(start):
+    """Return a server with the environment, the folders, the port and the health check of the file."""
+    places = [place.replace("./", f"{ROOT}/") for place in SERVICE["volumes"] if place.startswith("./")]
+    kind, check = SERVICE["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    # Any free port of this machine: the file's own may be taken.
+    ports = [f"--publish={port.rpartition(':')[0].rpartition(':')[0]}::{port.rpartition(':')[2]}" for port in SERVICE["ports"]]
+    health = [f"--health-cmd={check}", *(f"--health-{name}={SERVICE['healthcheck'][name]}" for name in ("interval", "timeout", "retries"))]
+    options = (*(f"--volume={place}" for place in places), *ports, *health)
+    container = start("postgres", options=options, env=SERVICE["environment"])
+    return container.ready(healthy, "the health check of the file says healthy")
+
+
+def healthy(container):
+    return docker("inspect", "--format={{.State.Health.Status}}", container.name).stdout.strip() == "healthy"
+
+
+def test_development_database_is_the_catalogs(plan):
+    assert SERVICE["image"] == plan.reference("postgres")
+
+
+def test_development_database_keeps_its_data_in_the_images_volume(image):
+    kept = [place.partition(":")[2] for place in SERVICE["volumes"] if place.partition(":")[0] in COMPOSE["volumes"]]
+    assert kept == [image("postgres").env["PGDATA"]]
+
+
+def test_development_database_is_published_on_loopback_only(development):
+    assert development.address(5432).startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize(("user", "password"), [("vars_owner", "owner"), ("vars_app", "app")])
+def test_development_database_lets_its_roles_in(development, user, password):
+    own = development.run("hostname", "--ip-address").stdout.split()[0]
+    assert sql(development, "SELECT current_user", user, "vars", own, password) == (0, user)
+    code, said = sql(development, "SELECT 1", user, "vars", own, "wrong")
+    assert code and "password authentication failed" in said
+
+
+def test_development_database_was_healthy_only_when_it_let_clients_in(development):
+    assert accepting(development)

@@ -105,3 +105,15 @@ def test_application_without_a_database_url_says_what_it_lacks(run, name, words)
     done = run(name, *words)
     assert done.returncode != 0
     assert "DATABASE_URL" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("name", "module"), [("web", "app.__main__"), ("migrations", "app.migrate")])
+def test_application_compiles_nothing_when_it_starts(run, name, module):
+    """Neither its own sources nor the libraries' nor Python's: the bytecode for its settings is there."""
+    script = (
+        f"import sys, pathlib, {module}; cached = [m.__spec__.cached for m in [*sys.modules.values()] if getattr(m, '__spec__', None)];"
+        "cached = [path for path in cached if path and path.endswith('.pyc')];"
+        "print(len(cached) > 50, {path[-10:] for path in cached}, [path for path in cached if not pathlib.Path(path).exists()])"
+    )
+    done = run(name, "-c", script, options=("--entrypoint", "python"))
+    assert done.stdout.strip() == "True {'.opt-2.pyc'} []", done.stdout + done.stderr

@@ -17,6 +17,7 @@ from app.logs import JsonLog
 from app.probes import Lifecycle
 from app.service import make_service
 from lab.embedded import EmbeddedPostgres
+from tests.answer import Answer
 
 numbers = itertools.count(1)
 
@@ -38,23 +39,6 @@ class Database(NamedTuple):
 
     def migrate(self, *arguments, folder=migrate.FOLDER, **environ):
         return migrate.main(list(arguments), self.environ(**environ), folder)
-
-
-class Answer(NamedTuple):
-    """An answer over HTTP. `seconds` is how long it took."""
-
-    status: int
-    headers: dict
-    body: bytes
-    seconds: float
-
-    @property
-    def text(self):
-        return self.body.decode()
-
-    @property
-    def json(self):
-        return json.loads(self.body)
 
 
 class Service:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app import __main__ as entry
+from lab.bench.app import IMAGE
 from lab.bench.load import run
 from lab.embedded import free_port
 
@@ -21,7 +22,7 @@ PREFIX_PID1 = ["unshare", "--pid", "--fork", "--kill-child"]
 
 
 class Process:
-    """A running service."""
+    """A running service, with the settings that the image has: no docstrings, no assertions."""
 
     def __init__(self, environ, prefix=()):
         self.port = free_port()
@@ -29,7 +30,7 @@ class Process:
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "app"],
             cwd=ROOT,
-            env={**os.environ, **environ, "PORT": str(self.port), "HOST": "127.0.0.1"},
+            env={**os.environ, **IMAGE, **environ, "PORT": str(self.port), "HOST": "127.0.0.1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -155,27 +156,48 @@ def test_a_port_that_is_taken(migrated):
 @pytest.mark.parametrize(
     "arguments", [("app.migrate", "status"), ("app.queries", "check"), ("app.queries", "check", "--offline")]
 )
-def test_commands(migrated, arguments):
+@pytest.mark.parametrize("settings", [{}, IMAGE], ids=["plain", "as the image"])
+def test_commands(migrated, arguments, settings):
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env={**os.environ, **migrated.environ()},
+        env={**os.environ, **settings, **migrated.environ()},
         capture_output=True,
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "") and done.stdout
 
 
+@pytest.mark.parametrize("module", ["app.migrate", "app.queries"])
+def test_commands_say_what_they_are_for_without_docstrings(module):
+    command = [sys.executable, "-OO", "-m", module, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "database" in done.stdout.split("\n\n")[1]
+
+
+def test_it_loads_nothing_that_is_deferred(start, migrated, send, wait_for):
+    """Of what would be mapped: TLS, and asyncio's accelerator."""
+    service = start(migrated.environ("vars_app"))
+    service.ready(send, wait_for)
+    assert send(service.port, "PUT", "/var/a", b"1", {"Content-Type": "text/plain"}).status == 201
+    assert send(service.port, "GET", "/var/a", headers={"Accept": "application/json"}).status == 200
+    assert send(service.port, "GET", "/openapi.json").status == 200
+    mapped = Path(f"/proc/{service.process.pid}/maps").read_text()
+    assert "libcrypto" in mapped or "_hashlib" in mapped
+    assert not [name for name in ("libssl", "_ssl.", "_asyncio.") if name in mapped]
+
+
 @pytest.mark.long
-def test_memory_does_not_grow_with_names(start, migrated, send, wait_for):
-    grown(start(migrated.environ("vars_app")), send, wait_for, 200_000)
+def test_memory_does_not_grow_with_names(start, migrated, send, wait_for, capsys):
+    grown(start(migrated.environ("vars_app")), send, wait_for, 200_000, capsys)
 
 
-def test_memory_does_not_grow_with_some_names(start, migrated, send, wait_for):
-    grown(start(migrated.environ("vars_app")), send, wait_for, 4_000)
+def test_memory_does_not_grow_with_some_names(start, migrated, send, wait_for, capsys):
+    grown(start(migrated.environ("vars_app")), send, wait_for, 4_000, capsys)
 
 
-def grown(service, send, wait_for, names):
+def grown(service, send, wait_for, names, capsys):
     """Read `names` distinct names and compare resident memory with what it was after a first hundred."""
     service.ready(send, wait_for)
     drain = threading.Thread(target=service.process.stdout.read)
@@ -186,6 +208,10 @@ def grown(service, send, wait_for, names):
     after = resident(service.process.pid)
     service.process.terminate()
     drain.join(10)
+    with capsys.disabled():
+        print(
+            f"\nmeasured: {names} distinct names, {(after - before) / 1024:+.2f} MiB to {after / 1024:.1f} MiB resident"
+        )
     assert load.requests >= names
     assert after - before <= 2048, (before, after)
 

@@ -5,7 +5,6 @@ import io
 import json
 import socket
 import threading
-from typing import NamedTuple
 
 import pytest
 
@@ -17,6 +16,7 @@ from app.observe import Observer
 from app.probes import Lifecycle
 from app.server import Server
 from app.store import DatabaseAway, Migration
+from tests.answer import Answer
 
 
 class FakeStore:
@@ -56,22 +56,6 @@ class FakeStore:
     def migrations(self):
         self._called("migrations")
         return self.applied
-
-
-class Answer(NamedTuple):
-    """What the application answered."""
-
-    status: int
-    headers: dict
-    body: bytes
-
-    @property
-    def text(self):
-        return self.body.decode()
-
-    @property
-    def json(self):
-        return json.loads(self.body)
 
 
 class Harness:

@@ -3,7 +3,7 @@
 import os
 
 from lab.bench import load
-from lab.bench.app import FASTAPI, SERVICE, Figures, cpu_seconds, memory_of, table
+from lab.bench.app import FASTAPI, IMAGE, ROOT, SERVICE, Figures, cpu_seconds, memory_of, table
 
 
 def test_the_table_has_ratios():
@@ -11,6 +11,17 @@ def test_the_table_has_ratios():
     theirs = Figures(2000.0, 10.0, 20.0, 500.0, 300.0, 600.0, 60.0, 40.0)
     lines = table({SERVICE: ours, FASTAPI: theirs}).splitlines()
     assert "1.50" in lines[1] and "100.0" in lines[5] and "200.0" in lines[5] and "0.50" in lines[5]
+
+
+def test_both_run_with_the_settings_of_the_image():
+    words = (ROOT / "Dockerfile").read_text().split()
+    settings = dict(
+        word.split("=") for word in words if word.startswith(("PYTHON", "MALLOC_")) and word.count("=") == 1
+    )
+    # These change neither memory nor speed: how bytecode is written, and how `print` buffers.
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONHASHSEED"):
+        assert settings.pop(name) is not None
+    assert settings == IMAGE
 
 
 def test_percentiles():

@@ -50,6 +50,45 @@ def test_connections_are_kept(running):
             assert b"HTTP/1.1 404" in receive_one(client)
 
 
+DELETE = b"DELETE /var/a HTTP/1.1\r\nHost: a\r\n%s\r\n"
+
+
+def test_an_answer_without_a_body_keeps_the_connection(running):
+    server = running()
+    server.harness.store.variables["a"] = "1"
+    with server.connect() as client:
+        client.sendall(DELETE % b"" + GET)
+        answers = receive_one(client)
+    first, _, second = answers.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 204 No Content") and second.startswith(b"HTTP/1.1 404 Not Found")
+    # What would delimit a body that is not there (RFC 9110 section 8.6, RFC 9112 section 6.1), and what would end the connection.
+    assert not any(name in first.lower() for name in (b"content-length", b"transfer-encoding", b"connection"))
+
+
+@pytest.mark.parametrize("request_", [DELETE % b"Connection: close\r\n", DELETE.replace(b"1.1", b"1.0") % b""])
+def test_an_answer_without_a_body_closes_for_who_asks_for_it(running, request_):
+    server = running()
+    server.harness.store.variables["a"] = "1"
+    with server.connect() as client:
+        client.sendall(request_ + GET)
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+    assert b"204 No Content" in answer and b"Connection: close" in answer and b"404" not in answer
+
+
+def test_an_answer_without_a_body_closes_while_the_server_stops(running):
+    server = running(drain_seconds=1.0)
+    server.harness.store.variables["a"] = "1"
+    server.harness.lifecycle.stopping = True
+    with server.connect() as client:
+        client.sendall(DELETE % b"")
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+    assert b"204 No Content" in answer and b"Connection: close" in answer
+
+
 def test_hanging_requests_do_not_hold_up_the_probe(running):
     gate = Gate()
     server = running(gate, threads=2)
