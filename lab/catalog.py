@@ -21,7 +21,8 @@ class Component:
     """One component as one source provides it.
 
     `image` is the reference with `{version}` filled in (`{key}` and `{registry_port}` are filled in by
-    the builder, for what is built from the checkout), or None for what is no image.
+    the builder, for what is built from the checkout), or None for what is no image. `part` is the part of the lab
+    that wants it, or None where every lab does.
     """
 
     name: str
@@ -30,12 +31,23 @@ class Component:
     install: str
     build: dict[str, Any]
     image: str | None = None
-    manifest: str | None = None
+    manifest: str | list[str] | None = None
+    part: str | None = None
 
     @property
     def kind(self) -> str:
         """How it is made: go, pip, apt, rootfs, node, c or dockerfile."""
         return self.build["kind"]
+
+    @property
+    def release(self) -> str:
+        """The version of the module that it is built from."""
+        return self.build.get("release", self.version)
+
+    @property
+    def manifests(self) -> list[str]:
+        """The manifests that come with it, as paths in its module."""
+        return [self.manifest] if isinstance(self.manifest, str) else self.manifest or []
 
     @property
     def deployed(self) -> bool:

@@ -15,6 +15,8 @@ from lab.cache import file_digest
 
 # Stands in for a commit where a version stamp wants one: what is built comes from module archives, not from git.
 NO_COMMIT = "0" * 40
+# Modules of which the checksum database lacks the version that is used.
+UNLISTED = ("github.com/cloudnativelabs/kube-router/v2", "github.com/prometheus-operator/prometheus-operator")
 
 
 class ChecksumError(Exception):
@@ -71,13 +73,13 @@ def environment(goroot: Path, cache: Path) -> dict[str, str]:
         "GOOS": "linux",
         "GOARCH": "amd64",
         "GOGC": "800",
-        # The checksum database lacks this one version; go.sum, which is committed, still pins its content.
-        "GONOSUMDB": ",".join(filter(None, ["github.com/cloudnativelabs/kube-router/v2", os.environ.get("GONOSUMDB")])),
+        # go.sum, which is committed, still pins their content.
+        "GONOSUMDB": ",".join(filter(None, [*UNLISTED, os.environ.get("GONOSUMDB")])),
     }
 
 
 def ldflags(stamp: dict[str, str] | None, version: str) -> str:
-    """Return the linker flags: no symbol tables, and the version stamp that Kubernetes' commands carry."""
+    """Return the linker flags: no symbol tables, and a version stamp: in one variable, or as Kubernetes' commands carry it."""
     words = ["-s", "-w"]
     if stamp:
         major, minor = version.split(".")[:2]
@@ -88,6 +90,8 @@ def ldflags(stamp: dict[str, str] | None, version: str) -> str:
             "gitCommit": NO_COMMIT,
             "gitTreeState": "archive",
         }
+        if "variable" in stamp:
+            values = {stamp["variable"]: version}
         words += [f"-X {stamp['package']}.{name}={value}" for name, value in values.items()]
     return " ".join(words)
 

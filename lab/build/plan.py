@@ -303,9 +303,14 @@ class Plan:
         self.layouts.image(folder / "oci", [self.layouts.layer(entries)], config, base)
 
     def _manifest(self, component: Component, folder: Path) -> None:
-        """Keep the component's own manifest, every image in it named as the catalog names it."""
-        text = (self._module(component) / str(component.manifest)).read_text()
-        (folder / "manifest.yaml").write_text(self.renamed(text))
+        """Keep the component's own manifests, every image in them named as the catalog names it."""
+        module = self._module(component)
+        text = "\n---\n".join((module / name).read_text() for name in component.manifests)
+        objects, kinds = apart(text)
+        (folder / "manifest.yaml").write_text(self.renamed(objects))
+        if kinds:
+            # Long, and the same until the version changes: a play need not read them to apply the rest.
+            (folder / "kinds.yaml").write_text(kinds)
 
     def renamed(self, text: str) -> str:
         """Return the manifests `text` with every image named as the catalog names it; raise CatalogError for others."""
@@ -334,6 +339,26 @@ def containers(document: dict) -> list[dict]:
     spec = (spec.get("jobTemplate") or {}).get("spec") or spec
     pod = (spec.get("template") or {}).get("spec") or (spec if document.get("kind") == "Pod" else {})
     return [*pod.get("initContainers", []), *pod.get("containers", [])]
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads a lone `=` as the text that it is; YAML 1.1 has a meaning for it that nobody uses."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+
+
+def apart(text: str) -> tuple[str, str]:
+    """Return a manifest's objects and its definitions of kinds."""
+    objects: list[dict] = []
+    kinds: list[dict] = []
+    for document in yaml.load_all(text, _Loader):
+        if document:
+            (kinds if document["kind"] == "CustomResourceDefinition" else objects).append(document)
+    dump = functools.partial(
+        yaml.dump_all, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False, width=1000
+    )
+    return dump(objects), dump(kinds) if kinds else ""
 
 
 def default_storage(text: str, images: dict[str, str]) -> str:

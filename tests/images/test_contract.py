@@ -10,6 +10,11 @@ PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "
 
 # entrypoint, command, user; None where the image leaves it open. kubeadm names the control plane's commands itself.
 CONTRACTS = {
+    "alertmanager": (
+        ["/bin/alertmanager"],
+        ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"],
+        "65534:65534",
+    ),
     "busybox": (None, ["sh"], None),
     "coredns": (["/coredns"], None, "65532:65532"),
     "debian": (None, ["bash"], None),
@@ -17,15 +22,21 @@ CONTRACTS = {
     "kube-apiserver": (None, None, None),
     "kube-controller-manager": (None, None, None),
     "kube-proxy": (None, None, None),
+    "kube-state-metrics": (["/kube-state-metrics", "--port=8080", "--telemetry-port=8081"], None, "65534:65534"),
     "kube-router": (["/usr/local/bin/kube-router"], None, None),
     "kube-scheduler": (None, None, None),
     "local-path-provisioner": (None, None, None),
     "migrations": (["python", "-m", "app.migrate"], ["up"], "65532:65532"),
     "netfilter": (None, ["bash"], None),
     "node": (["/usr/local/bin/entrypoint", "/sbin/init"], None, None),
+    "node-exporter": (["/bin/node_exporter"], None, "65534:65534"),
     "nodebase": (["/usr/local/bin/entrypoint", "/sbin/init"], None, None),
     "pause": (["/pause"], None, "65535:65535"),
     "postgres": (["docker-entrypoint.sh"], ["postgres"], None),
+    "postgres-exporter": (["/bin/postgres_exporter"], None, "65534:65534"),
+    "prometheus": (["/bin/prometheus"], None, "65534:65534"),
+    "prometheus-config-reloader": (["/bin/prometheus-config-reloader"], None, "65534:65534"),
+    "prometheus-operator": (["/bin/operator"], None, "65534:65534"),
     "python": (None, ["python3"], None),
     "python-build": (None, ["python3"], None),
     "registry": (["/bin/sh", "/entrypoint.sh"], ["/etc/docker/registry/config.yml"], None),
@@ -34,6 +45,12 @@ CONTRACTS = {
 }
 
 FILES = [
+    ("alertmanager", "/bin/alertmanager"),
+    ("alertmanager", "/bin/amtool"),
+    ("alertmanager", "/usr/share/prometheus/alertmanager/default.tmpl"),
+    ("alertmanager", "/etc/alertmanager/alertmanager.yml"),
+    ("node-exporter", "/bin/node_exporter"),
+    ("postgres-exporter", "/bin/postgres_exporter"),
     ("busybox", "/bin/busybox"),
     ("busybox", "/bin/sh"),
     ("busybox", "/bin/nc"),
@@ -132,7 +149,17 @@ def test_dns_server_may_take_its_port_without_being_root(image):
     assert "SCHILY.xattr.security.capability" in image("coredns").files["/coredns"].pax_headers
 
 
-@pytest.mark.parametrize(("name", "port"), [("postgres", "5432/tcp"), ("registry", "5000/tcp"), ("web", "8080/tcp")])
+@pytest.mark.parametrize(
+    ("name", "port"),
+    [
+        ("alertmanager", "9093/tcp"),
+        ("node-exporter", "9100/tcp"),
+        ("postgres", "5432/tcp"),
+        ("postgres-exporter", "9187/tcp"),
+        ("registry", "5000/tcp"),
+        ("web", "8080/tcp"),
+    ],
+)
 def test_port_is_exposed(image, name, port):
     assert port in image(name).config["ExposedPorts"]
 

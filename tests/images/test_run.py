@@ -27,6 +27,12 @@ VERSIONS = [
     ("netfilter", ["ip", "-V"], "iproute2"),
     ("netfilter", ["iptables", "--version"], "iptables v1"),
     ("netfilter", ["conntrack", "--version"], "conntrack v1"),
+    ("alertmanager", ["--version"], f"alertmanager, version {CATALOG['alertmanager'].version}"),
+    ("node-exporter", ["--version"], f"node_exporter, version {CATALOG['node-exporter'].version}"),
+    ("postgres-exporter", ["--version"], f"postgres_exporter, version {CATALOG['postgres-exporter'].version}"),
+    ("prometheus", ["--version"], f"prometheus, version {CATALOG['prometheus'].version}"),
+    ("prometheus-operator", ["--version"], "prometheus-operator, version"),
+    ("prometheus-config-reloader", ["--version"], "prometheus-config-reloader, version"),
 ]  # fmt: skip
 # The first word is run instead of the node's entrypoint, which would boot it.
 NODE = [

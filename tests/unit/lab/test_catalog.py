@@ -70,6 +70,17 @@ def test_build_without_a_kind_is_refused_by_name(small):
         Catalog(small, "packages")
 
 
+@pytest.mark.parametrize(("given", "paths"), [(None, []), ("a.yaml", ["a.yaml"]), (["a.yaml", "b.yaml"], ["a.yaml", "b.yaml"])])
+def test_component_has_any_number_of_manifests(small, given, paths):
+    small["components"]["proxy"]["packages"]["manifest"] = given
+    assert Catalog(small, "packages")["proxy"].manifests == paths
+
+
+def test_module_may_call_the_version_otherwise(small):
+    small["components"]["proxy"]["packages"]["build"]["release"] = "0.307.3"
+    assert (Catalog(small, "packages")["proxy"].version, Catalog(small, "packages")["proxy"].release) == ("3.7", "0.307.3")
+
+
 def test_unknown_stage_is_refused_with_the_known_ones(small):
     small["components"]["proxy"]["packages"]["stage"] = "later"
     with pytest.raises(CatalogError, match="proxy has stage 'later', not one of service, platform"):
@@ -123,7 +134,7 @@ def test_what_an_image_reference_means(reference, meaning):
 
 @pytest.mark.parametrize("name", GO)
 def test_go_component_has_the_version_that_go_mod_requires(name):
-    assert ALL[name].version == golang.required(GO_MODULE)[ALL[name].build["module"]]
+    assert ALL[name].release == golang.required(GO_MODULE)[ALL[name].build["module"]]
 
 
 @pytest.mark.parametrize("name", GO)

@@ -120,3 +120,8 @@ def test_build_leaves_the_users_registry_settings_alone(tmp_path, name):
 def test_versions_that_a_module_requires(tmp_path, text, versions):
     (tmp_path / "go.mod").write_text(text)
     assert golang.required(tmp_path) == versions
+
+
+def test_stamp_in_one_variable():
+    stamp = {"package": "example.org/version", "module": "example.org/tool", "variable": "Version"}
+    assert golang.ldflags(stamp, "3.7.3") == "-s -w -X example.org/version.Version=3.7.3"

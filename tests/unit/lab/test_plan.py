@@ -8,7 +8,7 @@ import yaml
 
 from lab import catalog
 from lab.build import golang
-from lab.build.plan import GO_MODULE, containers, default_storage
+from lab.build.plan import GO_MODULE, apart, containers, default_storage
 from lab.catalog import CatalogError
 
 WEB = {
@@ -385,3 +385,13 @@ def test_manifest_with_an_image_that_nothing_provides_is_refused_by_name(small, 
     text = yaml.safe_dump({"kind": "Pod", "spec": {"containers": [{"image": "quay.io/other:1"}]}})
     with pytest.raises(CatalogError, match="provides the image quay.io/other:1"):
         plan_of(small).renamed(text)
+
+
+def test_definitions_of_kinds_are_kept_apart():
+    objects, kinds = apart("kind: Service\nmetadata: {name: a}\n---\nkind: CustomResourceDefinition\nmetadata: {name: b}\n")
+    assert (yaml.safe_load(objects)["kind"], yaml.safe_load(kinds)["metadata"]) == ("Service", {"name": "b"})
+
+
+def test_lone_equals_sign_is_text():
+    _, kinds = apart("kind: CustomResourceDefinition\nmetadata: {name: b}\nenum: [=, '!=']\n")
+    assert yaml.safe_load(kinds)["enum"] == ["=", "!="]
