@@ -11,6 +11,7 @@ ANSIBLE := $(BIN)/ansible-playbook $(VARS)
 PYTEST := $(BIN)/python -m pytest
 PUBLISH := $(PYTHON) -m lab publish
 NAME ?= lab
+SINCE ?= 15m
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -57,8 +58,8 @@ molecule: $(VENV)/dev  ## a lab of its own: converge, idempotence, verify, destr
 lifecycle: $(VENV)/dev  ## repairs, restarts and refusals, on a lab of its own
 	@$(PYTEST) tests/lifecycle
 
-images: $(VENV)/dev  ## images against the contract of their namesakes, and the chart; needs what `up` or `molecule` built
-	@$(PYTEST) tests/images tests/chart
+images: $(VENV)/dev  ## images against the contract of their namesakes, the charts, the alerts; needs what `up` or `molecule` built
+	@$(PYTEST) tests/images tests/chart tests/rules
 
 test-long: $(VENV)/dev  ## what takes hours
 	@$(PYTEST) -m long tests
@@ -66,7 +67,10 @@ test-long: $(VENV)/dev  ## what takes hours
 verify: $(VENV)/dev  ## check a running lab
 	@LAB_NAME=$(NAME) $(PYTEST) tests/infra
 
-.PHONY: dev bench-app bench-up requirements
+.PHONY: report dev bench-app bench-up requirements
+report: $(VENV)/done  ## what the dashboards show, as a page, pictures and tables: make report [NAME=lab] [SINCE=15m]
+	@$(BIN)/python -m lab report --name=$(NAME) --since=$(SINCE)
+
 dev: $(VENV)/dev  ## the service alone, with a database of its own, no Docker
 	@$(BIN)/python -m lab dev
 

@@ -18,6 +18,8 @@ KINDS = ("deployments.apps,daemonsets.apps,statefulsets.apps,jobs.batch,cronjobs
          "roles.rbac.authorization.k8s.io,rolebindings.rbac.authorization.k8s.io,"
          "clusterroles.rbac.authorization.k8s.io,clusterrolebindings.rbac.authorization.k8s.io,"
          "ingressclasses.networking.k8s.io,namespaces")
+# Kinds that an operator makes workloads of, and says of them whether these are available.
+RECONCILED = ("Prometheus", "Alertmanager")
 WORKLOADS = "deployments.apps,daemonsets.apps,statefulsets.apps,jobs.batch"
 
 
@@ -45,6 +47,8 @@ def waiting_for(thing: dict) -> str | None:
     kind, spec, status = thing["kind"], thing.get("spec", {}), thing.get("status", {})
     if thing["metadata"].get("deletionTimestamp"):
         return f"{label(thing)} is being deleted"
+    if kind in RECONCILED:
+        return waiting_for_operator(thing)
     if kind not in ("Deployment", "DaemonSet", "StatefulSet", "Job"):
         return None
     if failed(thing):
@@ -71,6 +75,19 @@ def waiting_for(thing: dict) -> str | None:
     return None
 
 
+def waiting_for_operator(thing: dict) -> str | None:
+    """Say what its operator misses; None once what it made of this generation is available."""
+    conditions = {item["type"]: item for item in thing.get("status", {}).get("conditions", [])}
+    for name in ("Reconciled", "Available"):
+        condition = conditions.get(name, {})
+        if condition.get("observedGeneration", 0) < thing["metadata"].get("generation", 0):
+            return f"{label(thing)} has not been looked at yet"
+        if condition.get("status") != "True":
+            told = condition.get("message") or condition.get("reason") or "no reason given"
+            return f"{label(thing)} is not {name.lower()}: {told.splitlines()[0]}"
+    return None
+
+
 def compare(live: list[dict], given: set[str]) -> dict:
     """Return what has to go (`surplus`) and what is not ready (`pending`)."""
     # What has an owner comes and goes with it.
@@ -81,7 +98,7 @@ def compare(live: list[dict], given: set[str]) -> dict:
             "pending": pending}
 
 
-def look(cluster: Kubectl, definitions: list[dict], timeout: float, clock=time) -> dict:
+def look(cluster: Kubectl, definitions: list[dict], timeout: float, clock=time, kinds: str = KINDS) -> dict:
     """Compare once nothing given is on its way out: an object that is being deleted cannot be repaired.
 
     `differs` in what is returned says whether applying would change anything; it is the API server's own word.
@@ -92,7 +109,7 @@ def look(cluster: Kubectl, definitions: list[dict], timeout: float, clock=time) 
     while True:
         with ThreadPoolExecutor(max_workers=1) as beside:  # most of both is waiting for kubectl
             differs = beside.submit(cluster.differs, definitions)
-            live = cluster.objects(KINDS)
+            live = cluster.objects(kinds)
         leaving = [label(thing) for thing in live
                    if thing["metadata"].get("deletionTimestamp") and label(thing) in given]
         if not leaving:
@@ -102,7 +119,7 @@ def look(cluster: Kubectl, definitions: list[dict], timeout: float, clock=time) 
         clock.sleep(1)
 
 
-def wait(cluster: Kubectl, timeout: float, clock=time) -> str | None:
+def wait(cluster: Kubectl, timeout: float, clock=time, kinds: str = WORKLOADS) -> str | None:
     """Return None once every selected workload is ready, else the line that says what is not.
 
     A Job that gave up ends the wait; a cluster that does not answer for a moment does not.
@@ -110,7 +127,7 @@ def wait(cluster: Kubectl, timeout: float, clock=time) -> str | None:
     end = clock.monotonic() + timeout
     while True:
         try:
-            live = cluster.objects(WORKLOADS)
+            live = cluster.objects(kinds)
             pending = [line for thing in live if (line := waiting_for(thing))]
             over = any(failed(thing) for thing in live)
         except ClusterError as error:
@@ -129,14 +146,15 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.objects", description=__doc__.splitlines()[0])
     parser.add_argument("verb", choices=["look", "wait"])
     parser.add_argument("--timeout", type=float, default=120, help="longest wait, in seconds")
+    parser.add_argument("--kinds", action="append", default=[], help="one more kind to look at; it has to be known to the cluster")
     arguments(parser)
     options = parser.parse_args(argv)
     cluster = Kubectl(options)
     try:
         if options.verb == "look":
-            print(json.dumps(look(cluster, json.load(sys.stdin), options.timeout)))
+            print(json.dumps(look(cluster, json.load(sys.stdin), options.timeout, kinds=",".join([KINDS, *options.kinds]))))
             return 0
-        problem = wait(cluster, options.timeout)
+        problem = wait(cluster, options.timeout, kinds=",".join([WORKLOADS, *options.kinds]))
     except ClusterError as error:
         problem = str(error)
     if problem:

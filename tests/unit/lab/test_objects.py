@@ -187,3 +187,37 @@ def test_each_object_is_compared_in_its_own_namespace():
     cluster.differs([own, other, bare])
     asked = [(call[call.index("--namespace") + 1], call[-1]["items"]) for call in calls]
     assert asked == [("vars", [own, bare]), ("kube-system", [other])]
+
+
+def operated(reconciled="True", available="True", observed=3, **more):
+    conditions = [{"type": "Reconciled", "status": reconciled, "observedGeneration": observed, **more},
+                  {"type": "Available", "status": available, "observedGeneration": observed, "message": "pod a: waits\nfor b"}]
+    return thing("Prometheus", "p", status={"conditions": conditions}, generation=3)
+
+
+@pytest.mark.parametrize(("live", "said"), [
+    (operated(), None),
+    (operated(observed=2), "Prometheus/p has not been looked at yet"),
+    (thing("Prometheus", "p", generation=1), "Prometheus/p has not been looked at yet"),
+    (operated(reconciled="False", reason="NoSecret"), "Prometheus/p is not reconciled: NoSecret"),
+    (operated(available="False"), "Prometheus/p is not available: pod a: waits"),
+    (operated(reconciled="False"), "Prometheus/p is not reconciled: no reason given"),
+])  # fmt: skip
+def test_what_an_operator_makes_is_waited_for(live, said):
+    assert objects.waiting_for(live) == said
+
+
+class Kinds:
+    """Remembers which kinds were asked for; there is nothing of any."""
+
+    def objects(self, kinds):
+        self.kinds = kinds.split(",")
+        return []
+
+
+def test_more_kinds_are_waited_for(monkeypatch):
+    cluster = Kinds()
+    monkeypatch.setattr(objects, "Kubectl", lambda options: cluster)
+    place = ["--kubeconfig=k", "--context=c", "--namespace=n", "--selector=a=b"]
+    assert objects.main(["wait", "--kinds=prometheuses.monitoring.coreos.com", *place]) == 0
+    assert cluster.kinds == [*objects.WORKLOADS.split(","), "prometheuses.monitoring.coreos.com"]
