@@ -13,6 +13,7 @@ VERBS = {
     "engine": ("lab.engine", "start or stop a Docker engine where no service manager does it"),
     "publish": ("lab.publish", "build, test and publish the service's images"),
     "push": ("lab.registry", "push the catalog's images to the lab's registry"),
+    "report": ("lab.report", "write what the dashboards show into files: a page, pictures, the memory table"),
     "preflight": ("lab.preflight", "say what would keep the lab from coming up, changing nothing"),
 }
 
