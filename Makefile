@@ -68,7 +68,7 @@ verify: $(VENV)/dev  ## check a running lab
 	@LAB_NAME=$(NAME) $(PYTEST) tests/infra
 
 .PHONY: report dev bench-app bench-up requirements
-report: $(VENV)/done  ## what the dashboards show, as a page, pictures and tables: make report [NAME=lab] [SINCE=15m]
+report: $(VENV)/dev  ## what the dashboards show, as a page, pictures and tables: make report [NAME=lab] [SINCE=15m]
 	@$(BIN)/python -m lab report --name=$(NAME) --since=$(SINCE)
 
 dev: $(VENV)/dev  ## the service alone, with a database of its own, no Docker
