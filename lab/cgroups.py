@@ -26,6 +26,17 @@ class Memory:
         return max(self.usage - self.inactive_file, 0)
 
 
+def engine_group(identity: str, mount: Path = Path("/sys/fs/cgroup")) -> Path | None:
+    """Return the group that Docker made for a container of this machine, by its full id; None where there is none."""
+    places = (
+        mount / "memory" / "docker" / identity,
+        mount / "memory" / "system.slice" / f"docker-{identity}.scope",
+        mount / "docker" / identity,
+        mount / "system.slice" / f"docker-{identity}.scope",
+    )
+    return next((place for place in places if place.is_dir()), None)
+
+
 def containers(root: Path) -> dict[str, Memory]:
     """Return the memory of every container under `root` by its id; what ends meanwhile is left out.
 

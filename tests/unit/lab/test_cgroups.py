@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.cgroups import Memory, containers
+from lab.cgroups import Memory, containers, engine_group
 
 ONE, TWO = "1" * 64, "2" * 64
 # Recorded on kernel 6.18: a web container on v1; on v2 the same kernel's names for the same counters.
@@ -57,3 +57,15 @@ def test_working_set_is_never_below_zero():
 
 def test_container_that_ends_meanwhile_is_left_out(tree):
     assert containers(tree({f"a/{ONE}": {}})) == {}
+
+
+@pytest.mark.parametrize(
+    "place", [f"memory/docker/{ONE}", f"memory/system.slice/docker-{ONE}.scope", f"docker/{ONE}", f"system.slice/docker-{ONE}.scope"]
+)
+def test_group_of_a_container_of_the_engine_is_found(tree, place):
+    root = tree({place: V1})
+    assert engine_group(ONE, root) == root / place
+
+
+def test_container_that_the_engine_does_not_have_has_no_group(tree):
+    assert engine_group(TWO, tree({f"docker/{ONE}": V2})) is None

@@ -74,6 +74,17 @@ def test_panels_of_a_dashboard_do_not_overlap(path):
     assert len(taken) == len(set(taken))
 
 
+# What counts errors, of which a healthy lab has none: no series is no error there, and nowhere else.
+MAY_BE_NOTHING = {("service.json", "Errors")}
+
+
+def test_only_panels_of_errors_take_nothing_for_zero():
+    found = {
+        (item.file, item.title) for one in OWN for item in one.panels for query in item.queries if "vector(0)" in query.expr
+    }
+    assert found == MAY_BE_NOTHING
+
+
 def test_file_that_is_not_json_is_refused_by_name(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ReportError, match=r"^broken.json: is not JSON: .*line 1"):
