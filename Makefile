@@ -67,12 +67,9 @@ test-long: $(VENV)/dev  ## what takes hours
 verify: $(VENV)/dev  ## check a running lab
 	@LAB_NAME=$(NAME) $(PYTEST) tests/infra
 
-.PHONY: report logs dev bench-app bench-up requirements
+.PHONY: report dev bench-app bench-up requirements
 report: $(VENV)/dev  ## what the dashboards show, as a page, pictures and tables: make report [NAME=lab] [SINCE=15m]
 	@$(BIN)/python -m lab report --name=$(NAME) --since=$(SINCE)
-
-logs:  ## what the replicas logged, a JSON object a line: make logs [NAME=lab]
-	@.lab/$(NAME)/bin/kubectl --kubeconfig .lab/$(NAME)/kubeconfig logs --namespace vars --selector app.kubernetes.io/component=web --container web --tail=-1
 
 dev: $(VENV)/dev  ## the service alone, with a database of its own, no Docker
 	@$(BIN)/python -m lab dev

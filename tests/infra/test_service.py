@@ -2,15 +2,12 @@
 
 import json
 import ssl
-import subprocess
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
 WAYS = {
     "localhost": {"host": "localhost"},
     "vars.localhost": {"host": "vars.localhost"},
@@ -115,17 +112,6 @@ def test_pods_own_logs_count_the_same(split, cluster, eventually):
 
     counts = eventually(logged, f"the pods logged {REQUESTS} requests")
     assert counts == Counter(answer.served_by for answer in answers)
-
-
-def test_id_of_a_request_leads_to_its_line(client, lab, eventually):
-    answer = client.get("/var/check-logs")
-
-    def line():
-        logs = subprocess.run(["make", "--silent", "logs", f"NAME={lab.name}"], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True)
-        return [text for text in logs.stdout.splitlines() if answer.headers["x-request-id"] in text]
-
-    (found,) = eventually(line, "the line was logged")
-    assert (json.loads(found)["pod"], json.loads(found)["status"]) == (answer.served_by, 404)
 
 
 def request_id(line):

@@ -1,4 +1,7 @@
-"""What a user would notice is an alert: one is made to fire for real, and is seen where alerts are read."""
+"""What a user would notice is an alert: one is made to fire for real, and is seen where alerts are read.
+
+What watches the lab comes for these tests and goes again.
+"""
 
 import json
 import subprocess
@@ -10,10 +13,21 @@ import pytest
 NOTICED = 150
 
 
+@pytest.fixture(scope="module")
+def watched(lab):
+    """Return the lab with what watches it; nothing of that is left afterwards."""
+    run = lab.up("-e", "lab_components=monitoring")
+    assert run.code == 0, run.output[-3000:]
+    yield lab
+    assert lab.up("-e", "lab_components=").code == 0
+    left = lab.kubectl("get", "namespaces,clusterroles,clusterrolebindings", "-o", "name", "--selector", "release=kube-prometheus-stack")
+    assert left == ""
+
+
 @pytest.fixture
-def alerts(lab):
+def alerts(watched):
     """Return a function that tells which alerts Alertmanager has, by name."""
-    url = f"http://127.0.0.1:{lab.http_port}/api/v2/alerts"
+    url = f"http://127.0.0.1:{watched.http_port}/api/v2/alerts"
     command = ["curl", "--silent", "--show-error", "--fail", "--max-time", "5", "--noproxy", "*",
                "--header", "Host: alertmanager.localhost", url]  # fmt: skip
 
@@ -43,6 +57,10 @@ def wait(ask, seconds):
     while not (answer := ask()) and time.monotonic() < end:
         time.sleep(2)
     return answer
+
+
+def test_rerun_of_a_watched_lab_changes_nothing(watched):
+    assert watched.up("-e", "lab_components=monitoring").changed == 0
 
 
 def test_service_without_a_ready_replica_is_an_alert_that_says_what_to_do(lab, alerts, nowhere_to_run):
