@@ -80,7 +80,7 @@ class Prometheus:
         try:
             document = json.loads(text)
         except ValueError:
-            raise PrometheusError(f"http://{self.host}:{self.port} answers {status}, and not as Prometheus does") from None
+            raise PrometheusError(f"http://{self.host}:{self.port} answers {status}, and not as Prometheus does; does this lab have it?") from None
         if document.get("status") != "success":
             raise PrometheusError(f"Prometheus rejects it: {document.get('error', 'no reason given')}")
         return document["data"]
