@@ -93,6 +93,11 @@ def test_prometheus_takes_what_is_labelled_with_the_release_in_every_namespace(o
     assert spec[f"{key}NamespaceSelector"] == {}
 
 
+def test_memory_of_a_container_that_ended_is_gone_at_the_next_scrape(objects):
+    endpoints = objects["servicemonitor/kubelet"]["spec"]["endpoints"]
+    assert [endpoint["trackTimestampsStaleness"] for endpoint in endpoints] == [True, True]
+
+
 def test_image_without_a_tag_is_refused(render):
     with pytest.raises(ValueError, match="image.tag is needed"):
         render({})
