@@ -21,7 +21,8 @@ class Component:
     """One component as one source provides it.
 
     `image` is the reference with `{version}` filled in (`{key}` and `{registry_port}` are filled in by
-    the builder, for what is built from the checkout), or None for what is no image.
+    the builder, for what is built from the checkout), or None for what is no image. `part` is the part of the lab
+    that wants it, or None where every lab does.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Component:
     build: dict[str, Any]
     image: str | None = None
     manifest: str | None = None
+    part: str | None = None
 
     @property
     def kind(self) -> str:

@@ -36,6 +36,9 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument(
         "--stage", choices=[*catalog.STAGES, "all"], default="all", help="which components (default: %(default)s)"
     )
+    options.add_argument(
+        "--parts", help="parts of the lab, comma-separated, whose components are meant (default: every part)"
+    )
     options.add_argument("--state-dir", type=Path, default=CHECKOUT / ".lab" / "lab", help="the lab's state folder")
     options.add_argument(
         "--registry-port", type=int, default=5001, help="where the lab's registry listens on 127.0.0.1"
@@ -47,7 +50,12 @@ def plan_for(args: argparse.Namespace) -> tuple[Plan, list[str]]:
     """Return the plan for the parsed `args`, and the names of the components that are asked for."""
     components = catalog.load(args.source)
     plan = Plan(components, Store(cache_dir()), CHECKOUT, args.registry_port)
-    return plan, [name for name, item in components.components.items() if args.stage in (item.stage, "all")]
+    wanted = None if args.parts is None else {None, *args.parts.split(",")}
+    return plan, [
+        name
+        for name, item in components.components.items()
+        if args.stage in (item.stage, "all") and (wanted is None or item.part in wanted)
+    ]
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ def environment(goroot: Path, cache: Path) -> dict[str, str]:
 
 
 def ldflags(stamp: dict[str, str] | None, version: str) -> str:
-    """Return the linker flags: no symbol tables, and the version stamp that Kubernetes' commands carry."""
+    """Return the linker flags: no symbol tables, and a version stamp: in one variable, or as Kubernetes' commands carry it."""
     words = ["-s", "-w"]
     if stamp:
         major, minor = version.split(".")[:2]
@@ -88,6 +88,8 @@ def ldflags(stamp: dict[str, str] | None, version: str) -> str:
             "gitCommit": NO_COMMIT,
             "gitTreeState": "archive",
         }
+        if "variable" in stamp:
+            values = {stamp["variable"]: version}
         words += [f"-X {stamp['package']}.{name}={value}" for name, value in values.items()]
     return " ".join(words)
 
