@@ -26,7 +26,7 @@ $(VENV)/done: requirements.txt
 $(VENV)/dev: requirements-dev.txt $(VENV)/done
 	@$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements-dev.txt && touch $@
 
-.PHONY: up down clean status
+.PHONY: up down clean
 up: $(VENV)/done  ## stand up the lab, or bring it back to what it should be
 	@$(ANSIBLE) site.yml
 
@@ -35,6 +35,13 @@ down: $(VENV)/done  ## take the lab down; what was built stays in the cache
 
 clean: $(VENV)/done  ## take the lab down, remove the cache, stop an engine that the lab started
 	@$(ANSIBLE) playbooks/clean.yml
+
+.PHONY: status logs
+status: $(VENV)/done  ## what runs, what answers where, what is not well and why
+	@$(BIN)/python -m lab status --name $(NAME)
+
+logs: $(VENV)/done  ## follow the replicas' logs
+	@$(BIN)/python -m lab logs --name $(NAME)
 
 .PHONY: test lint unit integration coverage molecule lifecycle images test-long verify
 test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images

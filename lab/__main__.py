@@ -11,8 +11,10 @@ VERBS = {
     "dev": ("lab.dev", "run the service on this machine, with a database of its own"),
     "diagnose": ("lab.diagnose", "say what is not up, why, and save what helps to find out"),
     "engine": ("lab.engine", "start or stop a Docker engine where no service manager does it"),
+    "logs": ("lab.gitops.logs", "follow the replicas' logs through Argo CD"),
     "publish": ("lab.publish", "build, test and publish the service's images"),
     "push": ("lab.registry", "push the catalog's images to the lab's registry"),
+    "status": ("lab.gitops.status", "say what runs, what answers where, and what is not well and why"),
     "preflight": ("lab.preflight", "say what would keep the lab from coming up, changing nothing"),
 }
 
