@@ -27,7 +27,7 @@ $(VENV)/done: requirements.txt
 $(VENV)/dev: requirements-dev.txt $(VENV)/done
 	@$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements-dev.txt && touch $@
 
-.PHONY: up down clean status
+.PHONY: up down clean
 up: $(VENV)/done  ## stand up the lab, or bring it back to what it should be
 	@$(ANSIBLE) site.yml
 
@@ -37,8 +37,24 @@ down: $(VENV)/done  ## take the lab down; what was built stays in the cache
 clean: $(VENV)/done  ## take the lab down, remove the cache, stop an engine that the lab started
 	@$(ANSIBLE) playbooks/clean.yml
 
-.PHONY: test lint unit integration coverage molecule lifecycle images test-long verify
-test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
+.PHONY: deploy rollback schema-down status logs
+deploy: $(VENV)/done  ## build the checkout's images and roll them out: make deploy [NAME=lab]
+	@$(BIN)/python -m lab deploy --name $(NAME)
+
+rollback: $(VENV)/done  ## run the images before those that run now; the schema stays
+	@$(BIN)/python -m lab rollback --name $(NAME)
+
+schema-down: $(VENV)/done  ## undo the migrations that the running image does not know
+	@$(BIN)/python -m lab schema-down --name $(NAME)
+
+status: $(VENV)/done  ## what runs, what answers where, what is not well and why
+	@$(BIN)/python -m lab status --name $(NAME)
+
+logs: $(VENV)/done  ## follow the replicas' logs
+	@$(BIN)/python -m lab logs --name $(NAME)
+
+.PHONY: test lint unit integration coverage molecule lifecycle deployments images test-long verify
+test: lint unit integration coverage molecule lifecycle deployments images  ## prove it: linters, unit and integration tests, labs of its own, their images
 
 lint: $(VENV)/dev  ## linters
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check lab/build && $(BIN)/yamllint . && $(BIN)/python -m app.queries check --offline && $(BIN)/ansible-lint --offline
@@ -57,6 +73,9 @@ molecule: $(VENV)/dev  ## a lab of its own: converge, idempotence, verify, destr
 
 lifecycle: $(VENV)/dev  ## repairs, restarts and refusals, on a lab of its own
 	@$(PYTEST) tests/lifecycle
+
+deployments: $(VENV)/dev  ## deployments under load, good ones and broken ones, on a lab of its own
+	@$(PYTEST) tests/deploy
 
 images: $(VENV)/dev  ## images against the contract of their namesakes, the charts, the alerts; needs what `up` or `molecule` built
 	@$(PYTEST) tests/images tests/chart tests/rules

@@ -8,12 +8,17 @@ VERBS = {
     "bench-app": ("lab.bench.app", "measure the service under load"),
     "bench-up": ("lab.bench.up", "measure how long the lab takes to come up"),
     "build": ("lab.build", "build the images and command line tools of the catalog"),
+    "deploy": ("lab.gitops.deploy", "build the checkout's images and have Argo CD roll them out"),
     "dev": ("lab.dev", "run the service on this machine, with a database of its own"),
     "diagnose": ("lab.diagnose", "say what is not up, why, and save what helps to find out"),
     "engine": ("lab.engine", "start or stop a Docker engine where no service manager does it"),
+    "logs": ("lab.gitops.logs", "follow the replicas' logs through Argo CD"),
     "publish": ("lab.publish", "build, test and publish the service's images"),
     "push": ("lab.registry", "push the catalog's images to the lab's registry"),
     "report": ("lab.report", "write what the dashboards show into files: a page, pictures, the memory table"),
+    "rollback": ("lab.gitops.rollback", "run the images before those that run now"),
+    "schema-down": ("lab.gitops.schema", "undo the migrations that the running image does not know"),
+    "status": ("lab.gitops.status", "say what runs, what answers where, and what is not well and why"),
     "preflight": ("lab.preflight", "say what would keep the lab from coming up, changing nothing"),
 }
 

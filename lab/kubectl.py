@@ -18,6 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", help="folder for what kubectl remembers of the API; its own default otherwise")
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--selector", required=True, help="labels of the objects that are meant")
+    parser.add_argument("--manager", default=FIELD_MANAGER, help="field manager of an apply (default: %(default)s)")
 
 
 class Kubectl:
@@ -26,6 +27,7 @@ class Kubectl:
     def __init__(self, options, run=subprocess.run):
         """Take the parsed options of `arguments`; `run` is what starts a process."""
         self.namespace, self.selector, self._run = options.namespace, options.selector, run
+        self.manager = options.manager
         cache = ["--cache-dir", options.cache] if options.cache else []
         self._command = [options.kubectl, "--kubeconfig", options.kubeconfig, "--context", options.context, *cache,
                          "--request-timeout=15s"]
@@ -67,7 +69,7 @@ class Kubectl:
         return any(self._group_differs(namespace, things) for namespace, things in groups.items())
 
     def _group_differs(self, namespace: str, things: list[dict]) -> bool:
-        done = self._done("diff", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}",
+        done = self._done("diff", "--server-side", "--force-conflicts", f"--field-manager={self.manager}",
                           "--namespace", namespace, "--filename=-",
                           given=json.dumps({"apiVersion": "v1", "kind": "List", "items": things}))
         # 1 is a difference; more is a refusal, which the apply that follows shows with its reason.

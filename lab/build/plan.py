@@ -41,6 +41,8 @@ class Plan:
             component = self.catalog[name]
             parts: list[object] = [FORMAT, component.version, component.image, component.build, component.manifest]
             parts += [self.key(base) for base in self.catalog.bases(component)]
+            if component.kind == "go":
+                parts += [self.key(name) for name in component.build.get("binaries", [])]
             parts.append(getattr(self, f"_inputs_{component.kind}")(component))
             self._keys[name] = digest(*parts)
         return self._keys[name]
@@ -54,9 +56,10 @@ class Plan:
         """Return the key of what one `go build` produces."""
         files = [file_digest(GO_MODULE / name) for name in ("go.mod", "go.sum")]
         packages = [(item.build["package"], item.version) for item in self._batch(batch)]
-        return digest(
-            self.toolchain_key(), files, packages, self.catalog.batches[batch], tree_digest(GO_MODULE / "coredns")
-        )
+        # CoreDNS' own package counts everywhere, so that the keys of what was built before still hold.
+        own = sorted({"./coredns", *(package for package, _ in packages if package.startswith("./"))})
+        trees = [tree_digest(GO_MODULE / package) for package in own]
+        return digest(self.toolchain_key(), files, packages, self.catalog.batches[batch], *trees)
 
     def _batch(self, batch: str) -> list[Component]:
         return [item for item in self.catalog.components.values() if item.build.get("batch") == batch]
@@ -136,8 +139,8 @@ class Plan:
                 return set()
             if name not in jobs:
                 deps = set().union(*(need(base) for base in self.catalog.bases(component)))
-                if "binaries" in component.build:
-                    deps |= set().union(*(need(binary) for binary in component.build["binaries"]))
+                for binary in component.build.get("binaries", []):
+                    deps |= need(binary)
                 if "batch" in component.build:
                     deps |= self._need_batch(component.build["batch"], jobs)
                 elif "module" in component.build:
@@ -291,6 +294,8 @@ class Plan:
         build = component.build
         path = build.get("path", f"/usr/local/bin/{component.name}")
         entries = [Entry(path, binary, capabilities=build.get("capabilities", []))]
+        entries += [Entry(f"/usr/local/bin/{name}", self.artifact(name) / name) for name in build.get("binaries", [])]
+        entries += [Entry(f"/usr/local/bin/{name}", None, link=path) for name in build.get("links", [])]
         base = self.artifact(build["base"]) / "oci" if "base" in build else None
         config: dict[str, object] = {"Env": [_PATH], "Labels": {engine.KEY_LABEL: self.key(component.name)}}
         if build.get("entrypoint"):
@@ -306,7 +311,7 @@ class Plan:
         """Keep the component's own manifests, every image in them named as the catalog names it."""
         module = self._module(component)
         text = "\n---\n".join((module / name).read_text() for name in component.manifests)
-        objects, kinds = apart(text)
+        objects, kinds = apart(text, component.build.get("omit", []))
         (folder / "manifest.yaml").write_text(self.renamed(objects))
         if kinds:
             # Long, and the same until the version changes: a play need not read them to apply the rest.
@@ -348,12 +353,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 _Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
 
 
-def apart(text: str) -> tuple[str, str]:
-    """Return a manifest's objects and its definitions of kinds."""
+def apart(text: str, omit: list[str]) -> tuple[str, str]:
+    """Return a manifest's objects and its definitions of kinds; objects whose name label is in `omit` are in neither."""
     objects: list[dict] = []
     kinds: list[dict] = []
     for document in yaml.load_all(text, _Loader):
-        if document:
+        if document and document["metadata"].get("labels", {}).get("app.kubernetes.io/name") not in omit:
             (kinds if document["kind"] == "CustomResourceDefinition" else objects).append(document)
     dump = functools.partial(
         yaml.dump_all, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False, width=1000

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.request import getproxies
 
 from lab import cache, catalog
-from lab.preflight import docker, host, living, ports, processes, registries, variables
+from lab.preflight import docker, host, living, ports, processes, registries, repository, variables
 from lab.preflight.finding import Finding
 
 
@@ -42,7 +42,8 @@ def missing_components(wanted: Mapping[str, Any]) -> bool:
 
     components = catalog.load(wanted["settings"]["lab_source"])
     plan = Plan(components, cache.Store(cache.cache_dir()), Path(wanted["checkout"]), int(wanted["settings"]["lab_registry_port"]))
-    return bool(plan.missing(list(components.components)))
+    parts = wanted["settings"].get("lab_components", [])
+    return bool(plan.missing([name for name, item in components.components.items() if item.part is None or item.part in parts]))
 
 
 def engine_pid() -> int | None:
@@ -115,6 +116,7 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
         asked = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
         report.fresh = not engine.nodes(settings["lab_name"])
         report.findings += living.changed_settings(state_dir / "lab.yml", settings)
+        report.findings += repository.repository(settings, Path(wanted["checkout"]))
         report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
         report.findings += ports.taken_ports(asked, engine, str(state_dir))
         report.findings += check_host(wanted, engine, to_build)

@@ -55,7 +55,8 @@ def in_progress(lock: Path, mine: int, proc: Path = processes.PROC) -> list[Find
 
 def take(lock: Path, mine: int, proc: Path = processes.PROC) -> list[Finding]:
     """Write the run `mine` into the lock unless another living one has it; of two at the same moment one gets it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    # The first thing that a lab has: its folder is for its owner only.
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with lock.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         findings = in_progress(lock, mine, proc)

@@ -14,6 +14,8 @@ from lab.preflight.finding import Finding
 
 # Names that Ansible and molecule bring along, and those that belong to no user (registered values, facts).
 FOREIGN = re.compile(r"_|ansible_|molecule_|vault_")
+# What `lab_components` may name.
+PARTS = ("argocd", "monitoring")
 TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0", "y", "n", "t", "f"}
 LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 
@@ -127,6 +129,10 @@ def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Find
         refuse("lab_name", name, "1 to 20 lower-case letters, digits and hyphens, with no hyphen first or last")
     if settings["lab_source"] not in sources:
         refuse("lab_source", settings["lab_source"], f"one of {', '.join(sources)}")
+    parts = settings.get("lab_components", [])
+    for part in parts.split(",") if isinstance(parts, str) else parts:
+        if part and part not in PARTS:
+            refuse("lab_components", part, f"a list of {' and '.join(PARTS)}, or empty")
     for key, value in settings.items():
         if key.endswith("_port") and not (is_integer(value) and 1 <= int(value) <= 65535):
             refuse(key, value, "a port, 1 to 65535")

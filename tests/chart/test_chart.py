@@ -104,6 +104,10 @@ def test_same_values_give_the_same_job(render, objects):
     assert {key for key in render() if key.startswith("job/")} == {key for key in objects if key.startswith("job/")}
 
 
+def test_job_can_have_a_name_that_stays(render):
+    assert "job/migrations" in render(services={"migrations": {"name": "migrations"}})
+
+
 def test_replicas_can_be_left_to_an_autoscaler(render):
     assert "replicas" not in render(services={"web": {"replicas": None}})["deployment/web"]["spec"]
 

@@ -15,10 +15,13 @@ CONTRACTS = {
         ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"],
         "65534:65534",
     ),
+    "argocd": (["/usr/bin/tini", "--"], None, "999"),
+    "argocd-base": (None, ["bash"], None),
     "busybox": (None, ["sh"], None),
     "coredns": (["/coredns"], None, "65532:65532"),
     "debian": (None, ["bash"], None),
     "etcd": (None, None, None),
+    "git": (["git-server"], None, "10002:10002"),
     "kube-apiserver": (None, None, None),
     "kube-controller-manager": (None, None, None),
     "kube-proxy": (None, None, None),
@@ -39,6 +42,7 @@ CONTRACTS = {
     "prometheus-operator": (["/bin/operator"], None, "65534:65534"),
     "python": (None, ["python3"], None),
     "python-build": (None, ["python3"], None),
+    "redis": (["docker-entrypoint.sh"], ["redis-server"], None),
     "registry": (["/bin/sh", "/entrypoint.sh"], ["/etc/docker/registry/config.yml"], None),
     "traefik": (["/usr/local/bin/traefik"], None, None),
     "web": (["python", "-m", "app"], None, "65532:65532"),
@@ -51,12 +55,24 @@ FILES = [
     ("alertmanager", "/etc/alertmanager/alertmanager.yml"),
     ("node-exporter", "/bin/node_exporter"),
     ("postgres-exporter", "/bin/postgres_exporter"),
+    ("argocd", "/usr/local/bin/argocd"),
+    ("argocd", "/usr/local/bin/argocd-server"),
+    ("argocd", "/usr/local/bin/argocd-repo-server"),
+    ("argocd", "/usr/local/bin/argocd-application-controller"),
+    ("argocd", "/usr/local/bin/helm"),
+    ("argocd", "/usr/local/bin/kustomize"),
+    ("argocd", "/usr/local/bin/gpg-wrapper.sh"),
+    ("argocd", "/usr/bin/git"),
+    ("argocd", "/usr/bin/gpg"),
     ("busybox", "/bin/busybox"),
     ("busybox", "/bin/sh"),
     ("busybox", "/bin/nc"),
     ("busybox", "/bin/wget"),
     ("coredns", "/coredns"),
     ("etcd", "/usr/local/bin/etcd"),
+    ("git", "/usr/lib/git-core/git-http-backend"),
+    ("git", "/usr/sbin/lighttpd"),
+    ("git", "/usr/local/share/git-hooks/post-receive"),
     ("kube-apiserver", "/usr/local/bin/kube-apiserver"),
     ("kube-controller-manager", "/usr/local/bin/kube-controller-manager"),
     ("kube-proxy", "/usr/local/bin/kube-proxy"),
@@ -80,6 +96,7 @@ FILES = [
     ("python", "/usr/local/bin/python"),
     ("python", "/usr/local/bin/python3"),
     ("python", "/etc/ssl/certs/ca-certificates.crt"),
+    ("redis", "/usr/bin/redis-server"),
     ("registry", "/entrypoint.sh"),
     ("registry", "/bin/registry"),
     ("registry", "/etc/docker/registry/config.yml"),
@@ -153,9 +170,11 @@ def test_dns_server_may_take_its_port_without_being_root(image):
     ("name", "port"),
     [
         ("alertmanager", "9093/tcp"),
+        ("git", "8080/tcp"),
         ("node-exporter", "9100/tcp"),
         ("postgres", "5432/tcp"),
         ("postgres-exporter", "9187/tcp"),
+        ("redis", "6379/tcp"),
         ("registry", "5000/tcp"),
         ("web", "8080/tcp"),
     ],
@@ -164,7 +183,7 @@ def test_port_is_exposed(image, name, port):
     assert port in image(name).config["ExposedPorts"]
 
 
-@pytest.mark.parametrize(("name", "path"), [("postgres", "/var/lib/postgresql/data"), ("registry", "/var/lib/registry")])
+@pytest.mark.parametrize(("name", "path"), [("postgres", "/var/lib/postgresql/data"), ("redis", "/data"), ("registry", "/var/lib/registry")])
 def test_data_is_a_volume(image, name, path):
     assert path in image(name).config["Volumes"]
 

@@ -31,6 +31,11 @@ class Run:
         return int(re.findall(r"changed=(\d+)", self.output)[-1])
 
     @property
+    def changes(self) -> list[str]:
+        """The names of the tasks that changed something."""
+        return re.findall(r"TASK \[([^\]]+)\][^\n]*\n(?:(?!TASK \[).*\n)*?changed: ", self.output)
+
+    @property
     def reason(self) -> str:
         """The message of the task that failed."""
         found = re.findall(r"(?:msg: |Task failed: )(.+)", self.output)
@@ -38,7 +43,9 @@ class Run:
 
 
 class Lab:
-    """One lab, by its name."""
+    """One lab, by its name. It stands without its platform, so that what is repaired is repaired by the roles."""
+
+    components = ""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -46,7 +53,7 @@ class Lab:
 
     def command(self, playbook: str, *extra: str) -> list[str]:
         """Return the command line of a play on this lab."""
-        return [*ANSIBLE, playbook, "-e", f"lab_name={self.name}", *extra]
+        return [*ANSIBLE, playbook, "-e", f"lab_name={self.name}", "-e", f"lab_components={self.components}", *extra]
 
     def play(self, playbook: str, *extra: str) -> Run:
         """Run a play to its end."""

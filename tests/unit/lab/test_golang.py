@@ -75,6 +75,11 @@ def test_stamp_carries_the_version_in_parts():
     }
 
 
+def test_stamp_of_one_variable_carries_the_version():
+    stamp = {"package": "example.org/common", "module": "example.org", "variable": "version"}
+    assert golang.ldflags(stamp, "3.2.11") == "-s -w -X example.org/common.version=3.2.11"
+
+
 def test_without_a_stamp_there_is_none():
     assert golang.ldflags(None, "") == "-s -w"
 

@@ -8,7 +8,7 @@ import pytest
 from lab import objects
 from lab.kubectl import ClusterError, Kubectl
 
-PLACE = SimpleNamespace(kubectl="kubectl", kubeconfig="k", context="kind-x", cache="c", namespace="vars", selector="a=b")
+PLACE = SimpleNamespace(kubectl="kubectl", kubeconfig="k", context="kind-x", cache="c", namespace="vars", selector="a=b", manager="cluster-lab")
 
 
 def thing(kind, name="web", spec=None, status=None, **metadata):

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import tarfile
 
 import pytest
 import yaml
+import zstandard
 
 from lab import catalog
 from lab.build import golang
@@ -388,10 +390,63 @@ def test_manifest_with_an_image_that_nothing_provides_is_refused_by_name(small, 
 
 
 def test_definitions_of_kinds_are_kept_apart():
-    objects, kinds = apart("kind: Service\nmetadata: {name: a}\n---\nkind: CustomResourceDefinition\nmetadata: {name: b}\n")
-    assert (yaml.safe_load(objects)["kind"], yaml.safe_load(kinds)["metadata"]) == ("Service", {"name": "b"})
+    text = yaml.safe_dump_all([
+        {"kind": "CustomResourceDefinition", "metadata": {"name": "k"}},
+        None,
+        {"kind": "Service", "metadata": {"name": "s"}},
+    ])  # fmt: skip
+    objects, kinds = apart(text, [])
+    assert [document["metadata"]["name"] for part in (objects, kinds) for document in yaml.safe_load_all(part)] == ["s", "k"]
 
+
+def test_manifest_without_kinds_has_none_apart():
+    assert apart(yaml.safe_dump({"kind": "Service", "metadata": {"name": "s"}}), [])[1] == ""
+
+
+def test_objects_named_by_omit_are_left_out():
+    labels = {"app.kubernetes.io/name": "dex"}
+    text = yaml.safe_dump_all([{"kind": "Service", "metadata": {"name": "d", "labels": labels}}, {"kind": "Service", "metadata": {"name": "s"}}])
+    assert [document["metadata"]["name"] for document in yaml.safe_load_all(apart(text, ["dex"])[0])] == ["s"]
+
+
+# Images that carry more than one binary
+
+
+@pytest.fixture
+def suite(small):
+    """Return the small catalog with an image whose binary calls another component's."""
+    small["components"]["suite"] = {"packages": {
+        "version": "1", "image": "docker.io/library/suite:{version}", "stage": "platform", "install": "manifest",
+        "build": {"kind": "go", "batch": "first", "module": "example.org/tool", "package": "example.org/suite",
+                  "binaries": ["tool"], "links": ["suite-server"]},
+    }}  # fmt: skip
+    return small
+
+
+def test_image_waits_for_the_binaries_beside_its_own(suite, plan_of):
+    jobs = {job.name: job.deps for job in plan_of(suite).jobs(["suite"])}
+    assert "tool" in jobs["suite"]
+
+
+def test_key_changes_with_a_binary_beside_its_own(suite, plan_of):
+    before = plan_of(suite).key("suite")
+    suite["components"]["tool"]["packages"]["version"] = "9.9"
+    assert plan_of(suite).key("suite") != before
+
+
+def test_image_has_the_binaries_beside_its_own_and_its_other_names(suite, plan_of, tmp_path):
+    plan = plan_of(suite)
+    with plan.store.make("tool", plan.key("tool")) as folder:
+        (folder / "tool").write_bytes(b"ELF tool")
+    (tmp_path / "binary").write_bytes(b"ELF suite")
+    plan._image(plan.catalog["suite"], tmp_path / "image", tmp_path / "binary")
+    (layer,) = plan.layouts.manifest(tmp_path / "image" / "oci")["layers"]
+    packed = (plan.layouts.blobs / layer["digest"].replace(":", "/")).open("rb")
+    with packed, zstandard.ZstdDecompressor().stream_reader(packed) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
+        files = {member.name: member.linkname for member in tar}
+    assert files["usr/local/bin/suite-server"] == "/usr/local/bin/suite"
+    assert {"usr/local/bin/suite", "usr/local/bin/tool"} <= set(files)
 
 def test_lone_equals_sign_is_text():
-    _, kinds = apart("kind: CustomResourceDefinition\nmetadata: {name: b}\nenum: [=, '!=']\n")
+    _, kinds = apart("kind: CustomResourceDefinition\nmetadata: {name: b}\nenum: [=, '!=']\n", [])
     assert yaml.safe_load(kinds)["enum"] == ["=", "!="]

@@ -1,5 +1,6 @@
 """A living lab keeps what it was made with, and only one run is at work on it."""
 import json
+import os
 
 import pytest
 
@@ -87,3 +88,8 @@ def test_a_listening_process_is_named(tmp_path):
     (tmp_path / "5/fd/3").symlink_to("socket:[777]")
     assert processes.listener(8080, tmp_path) == "nginx (pid 5)"
     assert processes.listener(8081, tmp_path) is None
+
+
+def test_folder_of_a_lab_that_is_new_is_for_its_owner_only(tmp_path):
+    living.take(tmp_path / "lab" / living.LOCK, os.getpid())
+    assert (tmp_path / "lab").stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,137 @@
+"""The Application: what Argo CD says of it, and waiting until it says Synced and Healthy.
+
+`python -m lab.gitops.application --name LAB --revision COMMIT ...` waits until these commits run, one for each source;
+an empty one means whatever the source is at. A sync that failed before is tried once more.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from lab.gitops import GitopsError, state
+from lab.gitops.state import APPLICATION, NAMESPACE, Lab
+from lab.kubectl import ClusterError, Kubectl
+
+KIND = "applications.argoproj.io"
+OVER = ("Failed", "Error")
+# A comparison that fails may be a server that starts; one that still fails after so many seconds is the repository's.
+PATIENCE = 20
+
+
+def read(cluster: Kubectl) -> dict:
+    """Return the Application; raise ClusterError where there is none or the cluster does not answer."""
+    return json.loads(cluster.text("get", KIND, APPLICATION, "--namespace", NAMESPACE, "--output=json"))
+
+
+def matches(found: list[str], wanted: list[str]) -> bool:
+    """Say whether the commits are those that are wanted; an empty one is whatever it is."""
+    return len(found) == len(wanted) and all(not want or have == want for have, want in zip(found, wanted, strict=True))
+
+
+def complaints(app: dict) -> list[str]:
+    """Return what Argo CD complains about, one line each, the gravest first."""
+    status = app.get("status", {})
+    lines = [f"{item['type']}: {short(item['message'])}" for item in status.get("conditions", []) if item["type"].endswith("Error")]
+    operation = status.get("operationState", {})
+    if operation.get("phase") in OVER or operation.get("retryCount"):
+        for item in operation.get("syncResult", {}).get("resources", []):
+            if item.get("status") == "SyncFailed" or item.get("hookPhase") in OVER:
+                lines.append(f"{item['kind']}/{item['name']}: {short(item.get('message', ''))}")
+        lines.append(f"sync {operation['phase']}: {short(operation.get('message', ''))}")
+    return lines
+
+
+def short(text: str) -> str:
+    """Return a message of Argo CD's on one line, without the call chain that it comes wrapped in."""
+    line = " ".join(text.split())
+    for mark in ("failed exit status 1: Error: ", "rpc error: code = Unknown desc = ", "error validating data: "):
+        line = line.rpartition(mark)[2] if mark in line else line
+    return line if len(line) <= 300 else f"{line[:297]}..."
+
+
+def missing(app: dict, wanted: list[str]) -> str | None:
+    """Say in one line what is missing until these commits run, are Synced and Healthy; None if nothing is."""
+    status = app.get("status", {})
+    sync, operation = status.get("sync", {}), status.get("operationState", {})
+    if not matches(sync.get("revisions", []), wanted):
+        return "Argo CD has not compared the new commit yet"
+    if sync.get("status") != "Synced":
+        return f"Argo CD says {sync.get('status', 'nothing')}"
+    if not matches(operation.get("syncResult", {}).get("revisions", []), wanted) and operation.get("phase") == "Running":
+        return "another sync is still running"
+    if operation.get("phase") not in (None, "Succeeded"):
+        return f"the sync is {operation['phase']}"
+    health = status.get("health", {}).get("status", "Unknown")
+    return None if health == "Healthy" else f"Argo CD says {health}"
+
+
+def failed(app: dict, wanted: list[str]) -> bool:
+    """Say whether the sync of these very commits has ended without success."""
+    operation = app.get("status", {}).get("operationState", {})
+    return operation.get("phase") in OVER and matches(operation.get("syncResult", {}).get("revisions", []), wanted)
+
+
+def refresh(cluster: Kubectl) -> None:
+    """Ask Argo CD to compare now, as its webhook would."""
+    cluster.text("annotate", KIND, APPLICATION, "--namespace", NAMESPACE, "--overwrite", "argocd.argoproj.io/refresh=normal")
+
+
+def sync_again(cluster: Kubectl) -> None:
+    """Ask Argo CD to sync once more what it gave up."""
+    operation = {"operation": {"initiatedBy": {"username": "make"}, "sync": {"prune": True, "syncOptions": ["ServerSideApply=true"]}}}
+    cluster.text("patch", KIND, APPLICATION, "--namespace", NAMESPACE, "--type=merge", f"--patch={json.dumps(operation)}")
+
+
+def wait(lab: Lab, wanted: list[str], timeout: float, *, again: bool = False, clock=time, cluster: Kubectl | None = None) -> dict:
+    """Return the Application once `wanted` run, Synced and Healthy; raise GitopsError with the reason.
+
+    A sync of theirs that failed ends the wait, unless it had failed before and is to be tried `again`.
+    """
+    cluster = cluster or Kubectl(lab.kubectl_options(NAMESPACE))
+    start, asked, wrong_since = clock.monotonic(), False, None
+    while True:
+        now = clock.monotonic()
+        try:
+            app = read(cluster)
+            reason, said = missing(app, wanted), complaints(app)
+            if reason is None:
+                return app
+            if failed(app, wanted):
+                if not again:
+                    raise GitopsError(f"Argo CD could not sync: {'; '.join(said)}")
+                sync_again(cluster)
+                again = False
+                clock.sleep(3)
+            if not asked and now - start >= 3:
+                refresh(cluster)
+                asked = True
+            wrong_since = (wrong_since or now) if any("Error: " in line for line in said) else None
+            if wrong_since is not None and now - wrong_since >= PATIENCE:
+                raise GitopsError(f"Argo CD cannot compare: {'; '.join(said)}")
+        except ClusterError as error:
+            reason, said = str(error), []
+        if now - start >= timeout:
+            raise GitopsError(f"not there after {timeout:.0f} s: {'; '.join([reason, *said])}")
+        clock.sleep(0.5)
+
+
+def main(argv: list[str]) -> int:
+    """Wait; return 0, or 1 after one line that says what is missing."""
+    options = state.parser(__doc__.splitlines()[0])
+    options.add_argument("--revision", action="append", default=[], help="commit of a source, in their order; empty: any")
+    options.add_argument("--timeout", type=float, default=180, help="longest wait, in seconds")
+    args = options.parse_args(argv)
+    try:
+        lab = state.load(args.name)
+        app = wait(lab, args.revision, args.timeout, again=True)
+        print(json.dumps({"revisions": app["status"]["sync"].get("revisions", [])}))
+    except GitopsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,80 @@
+"""`python -m lab deploy`: build the images of the checkout, push them, say so on the branch lab-values, wait until they run."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+from lab import build, catalog, registry
+from lab.build.plan import Plan
+from lab.build.tools import ToolError
+from lab.cache import Store, cache_dir
+from lab.gitops import GitopsError, application, state
+from lab.gitops.git import Git
+from lab.gitops.images import Entry, Images
+from lab.gitops.state import Lab
+
+IMAGES = ["web", "migrations"]
+
+
+def make(lab: Lab) -> tuple[str, str]:
+    """Have the checkout's images built and in the lab's registry; return their references."""
+    plan = Plan(catalog.load(lab.source), Store(cache_dir()), lab.checkout, lab.registry)
+    build.build(plan, IMAGES, lab.state, [])
+    registry.push(plan, IMAGES, registry.Registry(f"127.0.0.1:{lab.registry}"), lab.state / "logs" / "push.log")
+    return plan.reference("web"), plan.reference("migrations")
+
+
+def origin(checkout: Path) -> str:
+    """Return what of the checkout an image was built from, for the branch's history."""
+    git = Git(checkout)
+    try:
+        commit = git("rev-parse", "--short", "HEAD")
+        return f"{commit} with changes" if git("status", "--porcelain", "--", "app", "Dockerfile") else commit
+    except GitopsError:
+        return "a checkout without commits"
+
+
+def roll(lab: Lab, branch: Images, images: tuple[str, str], message: str, timeout: float) -> float:
+    """Name the images on the branch and wait until they run; return the seconds that took."""
+    start = time.monotonic()
+    commit = branch.write(*images, message)
+    application.wait(lab, ["", commit], timeout)
+    return time.monotonic() - start
+
+
+def changes(before: Entry, after: tuple[str, str]) -> list[str]:
+    """Return what changed, one line for each image."""
+    return [f"  {name:<12} {old.rpartition(':')[2]} -> {new.rpartition(':')[2]}"
+            for name, old, new in zip(IMAGES, before.images, after, strict=True) if old != new]  # fmt: skip
+
+
+def deploy(lab: Lab, timeout: float) -> list[str]:
+    """Deploy the checkout's code; return what is to be said."""
+    branch = Images(lab)
+    if branch.fetch() is None:
+        raise GitopsError("the lab's git server has no branch lab-values: make up makes it")
+    start = time.monotonic()
+    with contextlib.redirect_stdout(sys.stderr):
+        images = make(lab)
+    built, before = time.monotonic() - start, branch.history()[0]
+    if images == before.images:
+        application.wait(lab, ["", before.commit], timeout)
+        return [f"nothing to deploy: {before.tag} runs, Synced and Healthy"]
+    rolled = roll(lab, branch, images, f"Deploy {images[0].rpartition(':')[2]}\n\nBuilt from {origin(lab.checkout)}.\n", timeout)
+    return ["deployed, Synced and Healthy:", *changes(before, images), f"  built in {built:.0f} s, rolled out in {rolled:.0f} s"]
+
+
+def main(argv: list[str]) -> int:
+    """Deploy; return 0, or 1 after the reason and the command that helps."""
+    options = state.parser(__doc__.splitlines()[0])
+    options.add_argument("--timeout", type=float, default=180, help="seconds to wait, at most, until it runs (default: %(default)s)")
+    args = options.parse_args(argv)
+    try:
+        print("\n".join(deploy(state.load(args.name), args.timeout)))
+    except (GitopsError, ToolError, OSError, *build.ERRORS) as error:
+        print(f"deploy: {error}\n(make status says more; make rollback goes back to the images before)", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,74 @@
+"""What is known of one lab: its ports, its passwords, its folder."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lab.gitops import GitopsError
+from lab.kubectl import FIELD_MANAGER
+
+CHECKOUT = Path(__file__).parents[2]
+# The one Application, and where it is.
+APPLICATION, NAMESPACE = "vars", "argocd"
+# The service's own namespace.
+SERVICE = "vars"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab, by its state folder."""
+
+    name: str
+    state: Path
+    http: int
+    registry: int
+    source: str
+    checkout: Path = CHECKOUT
+
+    @property
+    def git_url(self) -> str:
+        """Where this machine finds the lab's repository."""
+        return f"http://git.localhost:{self.http}/vars.git"
+
+    @property
+    def context(self) -> str:
+        """The cluster's name in the kubeconfig."""
+        return f"kind-{self.name}"
+
+    def password(self, name: str) -> str:
+        """Return one of the passwords that the lab made."""
+        passwords = yaml.safe_load((self.state / "credentials.yml").read_text())
+        if name not in passwords:
+            raise GitopsError(f"the lab {self.name} has no password {name}: it was stood up without Argo CD; make up adds it")
+        return passwords[name]
+
+    def kubectl_options(self, namespace: str = SERVICE, selector: str = "") -> argparse.Namespace:
+        """Return what `lab.kubectl.Kubectl` wants to know of this lab."""
+        return argparse.Namespace(
+            kubectl=str(self.state / "bin" / "kubectl"), kubeconfig=str(self.state / "kubeconfig"), context=self.context,
+            cache=str(self.state / "kubectl"), namespace=namespace, selector=selector, manager=FIELD_MANAGER,
+        )  # fmt: skip
+
+
+def load(name: str, checkout: Path = CHECKOUT, *, up: bool = True) -> Lab:
+    """Read the lab `name` of a checkout; raise GitopsError where it is not there, or not `up` where it has to be."""
+    state = checkout / ".lab" / name
+    try:
+        record = yaml.safe_load((state / "lab.yml").read_text())
+    except FileNotFoundError:
+        record = None
+    if record is None or (up and not (state / "kubeconfig").is_file()):
+        extra = "" if name == "lab" else f' VARS="-e lab_name={name}"'
+        raise GitopsError(f"no lab called {name} is up: make up{extra}")
+    return Lab(name, state, record["lab_http_port"], record["lab_registry_port"], record["lab_source"], checkout)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the one option that every verb has."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--name", default="lab", help="which lab (default: %(default)s)")
+    return options

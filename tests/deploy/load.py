@@ -1,0 +1,72 @@
+"""Load at a fixed rate, half of it on connections of its own: what a deployment must not be noticed by."""
+
+from __future__ import annotations
+
+import http.client
+import queue
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+# Seconds one answer may take before it counts as failed.
+PATIENCE = 10
+
+
+@dataclass
+class Load:
+    """Requests at `rate` a second for as long as the `with` block lasts; every second one opens a connection."""
+
+    port: int
+    path: str = "/var/load"
+    host: str = "vars.localhost"
+    rate: float = 50
+    sent: int = 0
+    failures: list[str] = field(default_factory=list)
+    pods: set[str] = field(default_factory=set)
+
+    def __enter__(self) -> Load:
+        self._kept: queue.LifoQueue = queue.LifoQueue()
+        self._stop, self._pool = threading.Event(), ThreadPoolExecutor(64)
+        self._thread = threading.Thread(target=self._schedule)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._pool.shutdown()
+        while not self._kept.empty():
+            self._kept.get().close()
+
+    def _schedule(self) -> None:
+        start = time.monotonic()
+        while not self._stop.is_set():
+            self._pool.submit(self._one, self.sent % 2 == 0)
+            self.sent += 1
+            # By the clock, so that a slow moment is made up for, as users would not wait for each other either.
+            self._stop.wait(max(0.0, start + self.sent / self.rate - time.monotonic()))
+
+    def _one(self, fresh: bool) -> None:
+        began = time.strftime("%H:%M:%S")
+        connection = None if fresh else self._take()
+        connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", self.path, headers={"Host": self.host, **({"Connection": "close"} if fresh else {})})
+            answer = connection.getresponse()
+            answer.read()
+            self.pods.add(answer.headers.get("X-Served-By", ""))
+            if answer.status != 200:
+                self.failures.append(f"{began} {answer.status}")
+            if not fresh:
+                self._kept.put(connection)
+                return
+        except (OSError, http.client.HTTPException) as error:
+            self.failures.append(f"{began} {'fresh' if fresh else 'kept'}: {error!r}")
+        connection.close()
+
+    def _take(self) -> http.client.HTTPConnection | None:
+        try:
+            return self._kept.get_nowait()
+        except queue.Empty:
+            return None

@@ -1,0 +1,122 @@
+"""What is read from the Application, and how long one waits for it."""
+
+import copy
+import json
+
+import pytest
+
+from lab.gitops import GitopsError, application
+
+GOOD = {
+    "spec": {"sources": [{"repoURL": "u", "targetRevision": "main", "path": "p"}, {"repoURL": "u", "targetRevision": "lab-values"}]},
+    "status": {
+        "sync": {"status": "Synced", "revisions": ["a", "b"]},
+        "health": {"status": "Healthy"},
+        "operationState": {"phase": "Succeeded", "message": "ok", "syncResult": {"revisions": ["a", "b"], "resources": []}},
+    },
+}
+
+
+@pytest.fixture
+def app():
+    return copy.deepcopy(GOOD)
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+class Cluster:
+    """Answers with one Application after the other, the last one for ever; keeps what was asked."""
+
+    def __init__(self, *apps):
+        self.apps, self.asked = list(apps), []
+
+    def text(self, *words):
+        self.asked.append(words[0])
+        return json.dumps(self.apps.pop(0) if len(self.apps) > 1 else self.apps[0])
+
+
+def waited(cluster, wanted=("a", "b"), timeout=60, **options):
+    return application.wait(None, list(wanted), timeout, clock=Clock(), cluster=cluster, **options)
+
+
+def test_nothing_is_missing(app):
+    assert application.missing(app, ["a", "b"]) is None
+
+
+def test_empty_revision_is_any(app):
+    assert application.missing(app, ["", "b"]) is None
+
+
+@pytest.mark.parametrize(("path", "value", "said"), [
+    (("sync", "revisions"), ["a", "old"], "has not compared"),
+    (("sync", "status"), "OutOfSync", "says OutOfSync"),
+    (("operationState", "phase"), "Running", "the sync is Running"),
+    (("health", "status"), "Progressing", "says Progressing"),
+])  # fmt: skip
+def test_what_is_missing(app, path, value, said):
+    app["status"][path[0]][path[1]] = value
+    assert said in application.missing(app, ["a", "b"])
+
+
+def test_application_without_a_status_misses_everything():
+    assert application.missing({}, ["a", "b"])
+
+
+def test_complaint_of_a_failed_hook(app):
+    app["status"]["operationState"] |= {"phase": "Failed", "message": "one failed"}
+    app["status"]["operationState"]["syncResult"]["resources"] = [
+        {"kind": "Job", "name": "migrations", "hookPhase": "Failed", "message": "backoff"},
+        {"kind": "Service", "name": "web", "status": "Synced"},
+    ]
+    assert application.complaints(app) == ["Job/migrations: backoff", "sync Failed: one failed"]
+
+
+def test_complaint_of_a_chart_that_cannot_be_rendered(app):
+    app["status"]["conditions"] = [{"type": "ComparisonError", "message": "x: failed exit status 1: Error: parse error"}]
+    assert application.complaints(app) == ["ComparisonError: parse error"]
+
+
+def test_wait_ends_with_the_application(app):
+    waiting = copy.deepcopy(app)
+    waiting["status"]["health"]["status"] = "Progressing"
+    assert waited(Cluster(waiting, waiting, app)) == app
+
+
+def test_wait_asks_for_a_comparison_once_nothing_came(app):
+    app["status"]["sync"]["revisions"] = ["a", "old"]
+    cluster = Cluster(app)
+    with pytest.raises(GitopsError, match="not there after 60 s: Argo CD has not compared"):
+        waited(cluster)
+    assert cluster.asked.count("annotate") == 1
+
+
+def test_sync_that_failed_ends_the_wait(app):
+    app["status"]["operationState"] |= {"phase": "Failed", "message": "why"}
+    with pytest.raises(GitopsError, match="could not sync: sync Failed: why"):
+        waited(Cluster(app))
+
+
+def test_sync_that_failed_before_is_tried_once_more(app):
+    bad = copy.deepcopy(app)
+    bad["status"]["operationState"] |= {"phase": "Failed", "message": "why"}
+    cluster = Cluster(bad, app)
+    waited(cluster, again=True)
+    assert cluster.asked[1] == "patch"
+
+
+def test_comparison_error_is_given_some_time_and_ends_the_wait(app):
+    app["status"]["sync"] = {"status": "Unknown", "revisions": ["", ""]}
+    app["status"]["conditions"] = [{"type": "ComparisonError", "message": "no chart"}]
+    with pytest.raises(GitopsError, match="cannot compare: ComparisonError: no chart"):
+        waited(Cluster(app), timeout=100)
