@@ -54,7 +54,7 @@ logs: $(VENV)/done  ## follow the replicas' logs
 	@$(BIN)/python -m lab logs --name $(NAME)
 
 .PHONY: test lint unit integration coverage molecule lifecycle deployments images test-long verify
-test: lint unit integration coverage molecule lifecycle deployments images  ## prove it: linters, unit and integration tests, labs of its own, their images
+test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
 
 lint: $(VENV)/dev  ## linters
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check lab/build && $(BIN)/yamllint . && $(BIN)/python -m app.queries check --offline && $(BIN)/ansible-lint --offline
