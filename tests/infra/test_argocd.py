@@ -5,12 +5,14 @@ import json
 import subprocess
 import sys
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
 from lab.gitops.api import Api
 from lab.gitops.state import Lab
 
+CHECKOUT = Path(__file__).parents[2]
 ROOT = ["Deployment/db", "Deployment/web", "Ingress/web", "PersistentVolumeClaim/db", "Service/db", "Service/web"]
 
 
@@ -145,5 +147,6 @@ def test_credential_is_only_the_owners(lab, mode_of):
 
 
 def test_status_says_that_all_is_well(lab, machine):
-    done = machine.run(f"{sys.executable} -m lab status --name {lab.name}")
-    assert done.rc == 0, done.stdout
+    # From wherever the tests were started; the verb is the checkout's.
+    done = machine.run(f"cd {CHECKOUT} && {sys.executable} -m lab status --name {lab.name}")
+    assert done.rc == 0, done.stdout + done.stderr
