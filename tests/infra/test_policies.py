@@ -5,8 +5,14 @@ import uuid
 
 import pytest
 
-# Seconds a call may take before it counts as refused, and a pod may take to come and go.
-CALL, POD = 3, 60
+# Seconds a call may take before it counts as refused, how often it is tried, and seconds a pod may take to come and go.
+# Tried again, with and without permission: a new pod's address reaches the policies a moment after the pod runs.
+CALL, TRIES, POD = 3, 8, 90
+SCRIPT = """\
+nslookup {host} > /dev/null || exit 9
+for try in $(seq {tries}); do nc -w {call} {host} {port} < /dev/null && exit 0; sleep 1; done
+exit 1
+"""
 MAY_CALL_THE_DATABASE = {"app.kubernetes.io/name": "vars", "app.kubernetes.io/component": "migrations"}
 CALLS = {
     "from another namespace to the database": ("default", {}, "db.vars.svc.cluster.local", 5432, False),
@@ -17,7 +23,7 @@ CALLS = {
 
 
 def caller(name, labels, image, host, port):
-    """Return a pod that connects once; it may run under the restricted Pod Security level."""
+    """Return a pod that connects; it may run under the restricted Pod Security level."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -33,7 +39,7 @@ def caller(name, labels, image, host, port):
                     "name": "caller",
                     "image": image,
                     # The name is looked up first: a call that fails has reached the right address.
-                    "command": ["sh", "-c", f"nslookup {host} > /dev/null || exit 9; exec nc -w {CALL} {host} {port} < /dev/null"],
+                    "command": ["sh", "-c", SCRIPT.format(host=host, port=port, tries=TRIES, call=CALL)],
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "readOnlyRootFilesystem": True,
