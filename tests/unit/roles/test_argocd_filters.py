@@ -6,7 +6,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 import yaml
-from ansible.errors import AnsibleFilterError
+
+# The image that tests the service has no Ansible; the lab's own test run has.
+errors = pytest.importorskip("ansible.errors", reason="Ansible is not installed: the filters of the role argocd were not checked")
 
 PLUGIN = Path(__file__).parents[3] / "roles/argocd/filter_plugins/argocd.py"
 SERVER = {
@@ -64,7 +66,7 @@ def test_part_that_is_wanted_is_there(made):
 
 
 def test_unknown_part_is_refused_by_name(made):
-    with pytest.raises(AnsibleFilterError, match="argocd_parts: dex is none of applicationset, notifications"):
+    with pytest.raises(errors.AnsibleFilterError, match="argocd_parts: dex is none of applicationset, notifications"):
         made(["dex"])
 
 
