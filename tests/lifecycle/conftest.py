@@ -68,9 +68,9 @@ class Lab:
         """Stand the lab up, or bring it back."""
         return self.play("site.yml", *extra)
 
-    def down(self) -> Run:
+    def down(self, *extra: str) -> Run:
         """Take the lab down."""
-        return self.play("playbooks/down.yml")
+        return self.play("playbooks/down.yml", *extra)
 
     @property
     def http_port(self) -> int:

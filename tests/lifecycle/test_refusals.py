@@ -1,5 +1,6 @@
 """Bad input: one line that says what to do, before anything was changed."""
 
+import shutil
 import socket
 
 import pytest
@@ -42,3 +43,25 @@ def test_living_lab_never_changes_its_port_silently(lab):
     assert run.code != 0
     assert "lab_http_port" in run.output
     assert lab.get("/healthz")
+
+
+@pytest.fixture
+def no_engine(monkeypatch, tmp_path):
+    """Where nothing answers, and no engine of the lab's was killed."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'docker.sock'}")
+    return ["-e", f"docker_config={tmp_path / 'daemon.json'}"]
+
+
+def test_down_without_an_engine_has_nothing_to_do(no_engine):
+    run = Lab("refused").down(*no_engine)
+    assert run.code == 0, run.output[-3000:]
+
+
+def test_down_without_an_engine_does_not_forget_a_lab_that_may_still_be_in_it(no_engine):
+    lab = Lab("refused")
+    lab.state.mkdir(parents=True)
+    run = lab.down(*no_engine)
+    assert run.code != 0
+    assert "No Docker engine answers" in run.reason
+    assert lab.state.exists()
+    shutil.rmtree(lab.state)
