@@ -80,7 +80,7 @@ def logs(cluster: Kubectl, pod: dict) -> dict[str, str]:
                 continue
             try:
                 found[item["name"] + suffix] = cluster.text(
-                    "logs", pod["metadata"]["name"], "--namespace", cluster.namespace, "--container", item["name"],
+                    "logs", pod["metadata"]["name"], "--namespace", pod["metadata"]["namespace"], "--container", item["name"],
                     f"--tail={LINES_SAVED}", *flags)
             except ClusterError as error:
                 found[item["name"] + suffix] = f"({error})\n"

@@ -143,13 +143,26 @@ def clean(plan: Plan) -> dict[str, Any]:
     return {"changed": bool(had or removed), "images": removed}
 
 
+def yield_cpu(autogroup: Path = Path("/proc/self/autogroup")) -> None:
+    """Let everything else on this machine go first: this process, what it starts, and the session it is in.
+
+    Where the kernel shares the processor out by sessions (sched(7), autogroup), nice alone weighs within one of them.
+    """
+    os.nice(19)
+    with contextlib.suppress(OSError):  # a kernel without them
+        autogroup.write_text("19")
+
+
 def main(argv: list[str]) -> int:
     """Run `python -m lab build`; return 0, or 1 after one line that says what could not be made."""
     options = parser(__doc__.splitlines()[0])
     options.add_argument("--load", default="", help="components to bring into the Docker engine, comma-separated")
     options.add_argument("--clean", action="store_true", help="remove the cache, and the engine's images made from it")
     options.add_argument("--missing", action="store_true", help="make nothing; list what is missing")
+    options.add_argument("--behind", action="store_true", help="let everything else on this machine go first")
     args = options.parse_args(argv)
+    if args.behind:
+        yield_cpu()
     # What people read goes to standard error, so that standard output stays one document.
     with contextlib.redirect_stdout(sys.stderr):
         try:

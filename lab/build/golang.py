@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -97,14 +98,32 @@ def ldflags(stamp: dict[str, str] | None, version: str) -> str:
 
 
 def build(
-    module: Path, packages: list[str], flags: str, tags: str, env: dict[str, str], target: Path, log: Path
+    module: Path,
+    packages: list[str],
+    flags: str,
+    tags: str,
+    env: dict[str, str],
+    target: Path,
+    log: Path,
+    modfile: Path | None = None,
 ) -> None:
-    """Compile `packages` of `module` into the folder `target`.
+    """Compile `packages` of `module` into the folder `target`, with its own go.mod or with `modfile`.
 
     `-dwarf=false` because the linker drops debug information anyway, and not producing it saves the compiler's time.
     """
     command = ["go", "build", "-gcflags=all=-dwarf=false", f"-ldflags={flags}", f"-tags={tags}", "-o", f"{target}/"]
-    run([*command, *packages], log, env=env, cwd=module)
+    run([*command, *([f"-modfile={modfile}"] if modfile else []), *packages], log, env=env, cwd=module)
+
+
+def with_copies(module: Path, copies: dict[str, Path], into: Path) -> Path:
+    """Write the go.mod of `module` into the folder `into`, modules replaced by `copies` of them; return its path.
+
+    `go build -overlay` would replace single files, but none in the module cache.
+    """
+    lines = [f"replace {name} => {folder}" for name, folder in copies.items()]
+    (into / "go.mod").write_text("\n".join([(module / "go.mod").read_text(), *lines, ""]))
+    shutil.copy(module / "go.sum", into)
+    return into / "go.mod"
 
 
 def required(module: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from lab.catalog import Catalog, CatalogError, Component
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 GO_MODULE = RECIPES / "go"
+OVERLAYS = RECIPES / "overlays"
 # How artifacts are kept; another number makes every image anew (nothing is compiled again).
 FORMAT = "oci-zstd"
 # How many jobs of a lane run at once. Compiling uses every core by itself; assembling mostly waits for the network.
@@ -56,10 +57,13 @@ class Plan:
         """Return the key of what one `go build` produces."""
         files = [file_digest(GO_MODULE / name) for name in ("go.mod", "go.sum")]
         packages = [(item.build["package"], item.version) for item in self._batch(batch)]
-        # CoreDNS' own package counts everywhere, so that the keys of what was built before still hold.
-        own = sorted({"./coredns", *(package for package, _ in packages if package.startswith("./"))})
-        trees = [tree_digest(GO_MODULE / package) for package in own]
-        return digest(self.toolchain_key(), files, packages, self.catalog.batches[batch], *trees)
+        own = sorted(package for package, _ in packages if package.startswith("./"))
+        files += [tree_digest(GO_MODULE / package) for package in own]
+        files += [file_digest(OVERLAYS / item["with"]) for item in self._overlays(batch)]
+        return digest(self.toolchain_key(), files, packages, self.catalog.batches[batch])
+
+    def _overlays(self, batch: str) -> list[dict[str, str]]:
+        return self.catalog.batches[batch].get("overlays", [])
 
     def _batch(self, batch: str) -> list[Component]:
         return [item for item in self.catalog.components.values() if item.build.get("batch") == batch]
@@ -193,7 +197,10 @@ class Plan:
         return golang.environment(self.store.path("toolchain-go", self.toolchain_key()) / "go", self.store.root)
 
     def _module(self, component: Component) -> Path:
-        return golang.module_dir(GO_MODULE, component.build["module"], self._goenv())
+        return self._module_dir(component.build["module"])
+
+    def _module_dir(self, module: str) -> Path:
+        return golang.module_dir(GO_MODULE, module, self._goenv())
 
     def _make_toolchain(self, log: Path) -> None:
         tool = self.catalog.toolchain["go"]
@@ -208,7 +215,25 @@ class Plan:
         tags = self.catalog.batches[batch].get("tags", "")
         with self.store.make(f"compile-{batch}", self.batch_key(batch)) as folder:
             packages = [item.build["package"] for item in components]
-            golang.build(GO_MODULE, packages, golang.ldflags(stamp, version), tags, self._goenv(), folder, log)
+            flags = golang.ldflags(stamp, version)
+            with tempfile.TemporaryDirectory(dir=self.store.root) as scratch:
+                modfile = self._modfile(batch, Path(scratch))
+                golang.build(GO_MODULE, packages, flags, tags, self._goenv(), folder, log, modfile)
+
+    def _modfile(self, batch: str, scratch: Path) -> Path | None:
+        """Return a go.mod by which the batch's overlays hold, what it needs in `scratch`; None for a batch without.
+
+        Raises CatalogError for a file that its module does not have.
+        """
+        copies: dict[str, Path] = {}
+        for item in self._overlays(batch):
+            name, file = item["module"], item["file"]
+            if name not in copies:
+                copies[name] = shutil.copytree(self._module_dir(name), scratch / f"module-{len(copies)}")
+            if not (copies[name] / file).is_file():
+                raise CatalogError(f"catalog: {name} has no {file} that {item['with']} could replace")
+            shutil.copy(OVERLAYS / item["with"], copies[name] / file)
+        return golang.with_copies(GO_MODULE, copies, scratch) if copies else None
 
     def _make_go(self, component: Component, folder: Path, log: Path) -> None:
         built = self.store.path(f"compile-{component.build['batch']}", self.batch_key(component.build["batch"]))

@@ -16,6 +16,8 @@ from lab.kubectl import ClusterError, Kubectl
 
 KIND = "applications.argoproj.io"
 OVER = ("Failed", "Error")
+# The Job that runs the migrations, and the labels of all that ever did.
+HOOK, MIGRATIONS = "migrations", "app.kubernetes.io/part-of=vars,app.kubernetes.io/component=migrations"
 # A comparison that fails may be a server that starts; one that still fails after so many seconds is the repository's.
 PATIENCE = 20
 
@@ -117,6 +119,11 @@ def wait(lab: Lab, wanted: list[str], timeout: float, *, again: bool = False, cl
         clock.sleep(0.5)
 
 
+def strangers(cluster: Kubectl) -> list[str]:
+    """Return the selected Jobs that Argo CD did not make: without it they have names of their own."""
+    return [name for job in cluster.objects("jobs.batch") if (name := job["metadata"]["name"]) != HOOK]
+
+
 def main(argv: list[str]) -> int:
     """Wait; return 0, or 1 after one line that says what is missing."""
     options = state.parser(__doc__.splitlines()[0])
@@ -126,8 +133,9 @@ def main(argv: list[str]) -> int:
     try:
         lab = state.load(args.name)
         app = wait(lab, args.revision, args.timeout, again=True)
-        print(json.dumps({"revisions": app["status"]["sync"].get("revisions", [])}))
-    except GitopsError as error:
+        jobs = strangers(Kubectl(lab.kubectl_options(selector=MIGRATIONS)))
+        print(json.dumps({"revisions": app["status"]["sync"].get("revisions", []), "strangers": jobs}))
+    except (GitopsError, ClusterError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -80,9 +80,13 @@ def test_only_the_node_exporter_has_a_namespace_of_its_own(objects):
     assert elsewhere == {"daemonset/prometheus-node-exporter", "service/prometheus-node-exporter"}
 
 
-def test_everything_else_is_found_by_its_release(objects):
-    without = {name for name, item in objects.items() if item["metadata"]["labels"].get("release") != "kube-prometheus-stack"}
-    assert without == {"daemonset/prometheus-node-exporter", "service/prometheus-node-exporter"}
+def test_everything_is_found_by_its_release(objects):
+    assert {item["metadata"]["labels"].get("release") for item in objects.values()} == {"kube-prometheus-stack"}
+
+
+def test_what_belongs_to_a_namespace_names_it(objects):
+    without = {name.split("/")[0] for name, item in objects.items() if "namespace" not in item["metadata"]}
+    assert without == {"clusterrole", "clusterrolebinding"}
 
 
 @pytest.mark.parametrize("name", ["servicemonitor", "podmonitor", "rule"])

@@ -116,3 +116,15 @@ def test_unknown_stage_is_refused_with_the_known_ones(capsys):
         build.main(["--stage=later"])
     assert refusal.value.code == 2
     assert "service" in capsys.readouterr().err
+
+
+def test_a_build_behind_everything_else_is_nice_and_so_is_its_session(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("os.nice", asked.append)
+    build.yield_cpu(tmp_path / "autogroup")
+    assert (asked, (tmp_path / "autogroup").read_text()) == ([19], "19")
+
+
+def test_a_kernel_without_autogroups_is_no_reason_not_to_build(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.nice", lambda _: None)
+    build.yield_cpu(tmp_path / "no" / "autogroup")

@@ -8,7 +8,7 @@ from lab.kubectl import ClusterError
 
 def pod(name="web-1", phase="Running", created="2026-01-01T00:00:00Z", conditions=(), init=(), main=()):
     status = {"phase": phase, "conditions": list(conditions), "initContainerStatuses": list(init), "containerStatuses": list(main)}
-    return {"metadata": {"name": name, "creationTimestamp": created}, "status": status}
+    return {"metadata": {"name": name, "namespace": "vars", "creationTimestamp": created}, "status": status}
 
 
 def container(name="web", ready=False, state=None, last=None, restarts=0):
@@ -94,17 +94,15 @@ def test_event_of_several_lines_is_one_line():
 
 
 class Cluster:
-    namespace = "vars"
-
     def text(self, *words):
         if "--previous" in words:
             raise ClusterError("kubectl logs: previous terminated container not found")
-        return f"log of {words[words.index('--container') + 1]}\n"
+        return f"log of {words[words.index('--container') + 1]} in {words[words.index('--namespace') + 1]}\n"
 
 
 def test_logs_of_every_container_are_read_and_a_missing_one_says_so():
     found = diagnose.logs(Cluster(), CRASHING)
-    assert found == {"web": "log of web\n", "web.previous": "(kubectl logs: previous terminated container not found)\n"}
+    assert found == {"web": "log of web in vars\n", "web.previous": "(kubectl logs: previous terminated container not found)\n"}
 
 
 def test_saved_files_are_for_the_user_only(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -130,3 +131,11 @@ def test_versions_that_a_module_requires(tmp_path, text, versions):
 def test_stamp_in_one_variable():
     stamp = {"package": "example.org/version", "module": "example.org/tool", "variable": "Version"}
     assert golang.ldflags(stamp, "3.7.3") == "-s -w -X example.org/version.Version=3.7.3"
+
+
+@pytest.mark.parametrize("modfile", [None, Path("/scratch/go.mod")], ids=["its own", "another"])
+def test_build_is_told_which_go_mod(tmp_path, monkeypatch, modfile):
+    told = []
+    monkeypatch.setattr(golang, "run", lambda command, *_, **__: told.extend(command))
+    golang.build(tmp_path, ["./a"], "", "", {}, tmp_path / "out", tmp_path / "log", modfile)
+    assert [word for word in told if word.startswith("-modfile")] == ([f"-modfile={modfile}"] if modfile else [])

@@ -180,6 +180,22 @@ def test_nothing_given_does_not_differ():
     assert (cluster.differs([]), calls) == (False, [])
 
 
+def test_all_namespaces_are_asked_at_once():
+    place = SimpleNamespace(**{**vars(PLACE), "namespace": ""})
+    calls = []
+
+    def run(command, **_):
+        calls.append(command)
+        return SimpleNamespace(returncode=0, stdout='{"items": []}', stderr="")
+
+    cluster = Kubectl(place, run=run)
+    assert (cluster.differs([]), calls) == (False, [])
+    cluster.differs([thing("Service", namespace="a"), thing("Role", namespace="b")])
+    cluster.objects("services")
+    assert ["--namespace" in call for call in calls] == [False, False]
+    assert "--all-namespaces" in calls[1]
+
+
 def test_each_object_is_compared_in_its_own_namespace():
     cluster, calls = kubectl()
     own, other = thing("Service"), thing("Role", namespace="kube-system")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ import zstandard
 
 from lab import catalog
 from lab.build import golang
-from lab.build.plan import GO_MODULE, apart, containers, default_storage
+from lab.build.plan import GO_MODULE, OVERLAYS, apart, containers, default_storage
 from lab.catalog import CatalogError
 
 WEB = {
@@ -103,14 +104,51 @@ def test_key_stays_when_only_its_use_changes(small, plan_of, field, value):
         lambda data: data["toolchain"]["go"].update(version="1.0.1"),
         lambda data: data["toolchain"]["go"].update(sha256="4" * 64),
         lambda data: data["batches"]["first"].update(tags="netgo"),
+        lambda data: data["batches"]["first"].update(overlays=[{"module": "m", "file": "f", "with": "kube-router/aws.go"}]),
         lambda data: data["components"]["tool"]["packages"].update(version="1.2.4"),
     ],
-    ids=["toolchain's version", "toolchain's checksum", "build tags", "version"],
+    ids=["toolchain's version", "toolchain's checksum", "build tags", "overlays", "version"],
 )
 def test_key_of_a_go_component_changes_with(small, plan_of, change):
     before = plan_of(small).key("tool")
     change(small)
     assert plan_of(small).key("tool") != before
+
+
+def test_key_changes_with_the_file_of_an_overlay(small, plan_of, monkeypatch, tmp_path):
+    monkeypatch.setattr("lab.build.plan.OVERLAYS", tmp_path)
+    small["batches"]["first"]["overlays"] = [{"module": "m", "file": "f.go", "with": "own.go"}]
+    (tmp_path / "own.go").write_text("package a")
+    before = plan_of(small).key("tool")
+    (tmp_path / "own.go").write_text("package b")
+    assert plan_of(small).key("tool") != before
+
+
+def test_overlay_replaces_a_file_of_a_copy(small, plan_of, monkeypatch, tmp_path):
+    small["batches"]["first"]["overlays"] = [{"module": "m", "file": "f.go", "with": "kube-router/aws.go"}]
+    plan = plan_of(small)
+    monkeypatch.setattr(plan, "_module_dir", lambda module: tmp_path / module)
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/f.go").write_text("package theirs")
+    (tmp_path / "scratch").mkdir()
+    modfile = plan._modfile("first", tmp_path / "scratch")
+    name, copy = modfile.read_text().splitlines()[-1].removeprefix("replace ").split(" => ")
+    assert (name, Path(copy, "f.go").read_text()) == ("m", (OVERLAYS / "kube-router/aws.go").read_text())
+    assert (modfile.parent / "go.sum").read_text() == (GO_MODULE / "go.sum").read_text()
+    assert (tmp_path / "m/f.go").read_text() == "package theirs"
+
+
+def test_overlay_of_a_file_that_is_not_there_is_refused(small, plan_of, monkeypatch, tmp_path):
+    small["batches"]["first"]["overlays"] = [{"module": "m", "file": "f.go", "with": "own.go"}]
+    plan = plan_of(small)
+    monkeypatch.setattr(plan, "_module_dir", lambda module: tmp_path / module)
+    (tmp_path / "m").mkdir()
+    with pytest.raises(CatalogError, match="m has no f.go that own.go could replace"):
+        plan._modfile("first", tmp_path)
+
+
+def test_batch_without_overlays_has_the_modules_own_go_mod(small, plan_of, tmp_path):
+    assert plan_of(small)._modfile("first", tmp_path) is None
 
 
 def test_key_of_a_c_component_holds_the_version_of_the_module_its_source_comes_from(small, plan_of):
@@ -249,7 +287,7 @@ def test_every_job_of_the_real_catalog_waits_only_for_planned_jobs(small, plan_o
 def test_toolchain_and_batches_come_first(plan_of):
     data = catalog.load("packages").data
     data["components"]["debian"]["packages"]["build"] = {"kind": "pip"}
-    planned = names(plan_of(data).jobs(["kubelet", "kind", "etcd", "debian"]))
+    planned = names(plan_of(data).jobs(["kubelet", "local-path-provisioner", "etcd", "debian"]))
     assert planned[:3] == ["toolchain-go", "compile-cluster", "compile-storage"]
 
 

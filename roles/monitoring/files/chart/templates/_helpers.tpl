@@ -42,6 +42,7 @@ app.kubernetes.io/component: metrics
 app.kubernetes.io/part-of: {{ .name }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+release: {{ .root.Release.Name }}
 {{- end }}
 
 {{/* A full image reference from registry, repository and tag. */}}
