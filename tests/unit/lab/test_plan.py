@@ -103,11 +103,10 @@ def test_key_stays_when_only_its_use_changes(small, plan_of, field, value):
     [
         lambda data: data["toolchain"]["go"].update(version="1.0.1"),
         lambda data: data["toolchain"]["go"].update(sha256="4" * 64),
-        lambda data: data["batches"]["first"].update(tags="netgo"),
         lambda data: data["batches"]["first"].update(overlays=[{"module": "m", "file": "f", "with": "kube-router/aws.go"}]),
         lambda data: data["components"]["tool"]["packages"].update(version="1.2.4"),
     ],
-    ids=["toolchain's version", "toolchain's checksum", "build tags", "overlays", "version"],
+    ids=["toolchain's version", "toolchain's checksum", "overlays", "version"],
 )
 def test_key_of_a_go_component_changes_with(small, plan_of, change):
     before = plan_of(small).key("tool")
