@@ -114,24 +114,33 @@ def summary(plan: Plan, names: list[str]) -> dict[str, Any]:
 
 
 def build(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dict[str, Any]:
-    """Make what `names` lack, bring `load` into the engine, link the tools; return the summary with what was done."""
+    """Make what `names` lack, bring `load` into the engine, link the tools; return the summary with what was done.
+
+    Where nothing is to be made or loaded, nobody else's build is waited for.
+    """
     logs = state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    todo = plan.jobs(names)
-    progress = jobs.Progress(logs / "progress.log", len(todo))
     seconds: dict[str, float] = {}
-    loaded = []
-    with locked(plan.store.root / "lock", progress.say):
-        plan.store.sweep()
-        todo = plan.jobs(names)  # another build may have made some of it meanwhile
-        seconds = jobs.run(todo, LANES, logs, progress)
-        for name in load:
-            engine.wait(logs / f"load-{name}.log")
-            if not engine.has(plan.reference(name), plan.key(name)):
+    loaded: list[str] = []
+    todo = plan.jobs(names)
+    if todo or absent(plan, load, logs):
+        progress = jobs.Progress(logs / "progress.log", len(todo))
+        with locked(plan.store.root / "lock", progress.say):
+            plan.store.sweep()
+            todo = plan.jobs(names)  # another build may have made some of it meanwhile
+            seconds = jobs.run(todo, LANES, logs, progress)
+            loaded = absent(plan, load, logs)
+            for name in loaded:
                 plan.in_engine(name, logs / f"load-{name}.log")
-                loaded.append(name)
-        linked = link_tools(plan, names, state_dir / "bin")
+    linked = link_tools(plan, names, state_dir / "bin")
     return {**summary(plan, names), "built": seconds, "loaded": loaded, "changed": bool(seconds or loaded or linked)}
+
+
+def absent(plan: Plan, names: list[str], logs: Path) -> list[str]:
+    """Return those of `names` whose image the engine lacks, once an engine answers."""
+    for name in names[:1]:
+        engine.wait(logs / f"load-{name}.log")
+    return [name for name in names if not engine.has(plan.reference(name), plan.key(name))]
 
 
 def clean(plan: Plan) -> dict[str, Any]:

@@ -128,3 +128,9 @@ def test_a_build_behind_everything_else_is_nice_and_so_is_its_session(monkeypatc
 def test_a_kernel_without_autogroups_is_no_reason_not_to_build(monkeypatch, tmp_path):
     monkeypatch.setattr("os.nice", lambda _: None)
     build.yield_cpu(tmp_path / "no" / "autogroup")
+
+
+def test_where_nothing_is_to_be_made_nobody_elses_build_is_waited_for(built, tmp_path):
+    with build.locked(built.store.root / "lock", print):
+        result = build.build(built, ["tool"], tmp_path / "state", [])
+    assert (result["built"], result["loaded"]) == ({}, [])
