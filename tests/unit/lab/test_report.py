@@ -58,22 +58,6 @@ def test_own_dashboard_has_only_panels_that_the_report_draws(found):
     assert [item.title for item in found.panels if not item.drawn and item.kind not in dashboards.SILENT] == []
 
 
-@pytest.mark.parametrize("path", sorted(dashboards.FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_own_dashboard_is_of_a_schema_that_old_and_new_grafana_read(path):
-    assert json.loads(path.read_text())["schemaVersion"] == 27
-
-
-@pytest.mark.parametrize("path", sorted(dashboards.FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_panels_of_a_dashboard_do_not_overlap(path):
-    taken = [
-        (x, y)
-        for item in json.loads(path.read_text())["panels"]
-        for x in range(item["gridPos"]["x"], item["gridPos"]["x"] + item["gridPos"]["w"])
-        for y in range(item["gridPos"]["y"], item["gridPos"]["y"] + item["gridPos"]["h"])
-    ]
-    assert len(taken) == len(set(taken))
-
-
 # What counts errors, of which a healthy lab has none: no series is no error there, and nowhere else.
 MAY_BE_NOTHING = {("service.json", "Errors")}
 
