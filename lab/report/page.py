@@ -29,12 +29,13 @@ h3 { font-size: .95rem; margin: 0 0 .2rem; } p { margin: .1rem 0 .5rem; color: v
 .stat b { display: block; font-size: 1.35rem; font-weight: 600; } .stat small { color: var(--soft); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .87rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--edge); text-align: right; white-space: nowrap; }
-th.text, td.text { text-align: left; } .plot { width: 100%; min-height: 220px; }
+th.text, td.text { text-align: left; }
+/* Long names give way to numbers where there is no room for both. */
+th, td.text { white-space: normal; } td.text { min-width: 5rem; overflow-wrap: anywhere; }
+.plot { width: 100%; min-height: 220px; }
 @media (max-width: 760px) {
   body { padding: .6rem; } .card { grid-column: span 24; } .stat { grid-column: span 12; }
   .card { padding: .5rem; } table { font-size: .74rem; } th, td { padding: .2rem; }
-  /* Long names give way to numbers. */
-  th, td.text { white-space: normal; } td.text { min-width: 5rem; overflow-wrap: anywhere; }
 }
 """
 
