@@ -14,17 +14,15 @@ from pathlib import Path
 import yaml
 
 from lab.report import dashboards, tables
-from lab.report.answers import Answer, ask
+from lab.report.answers import Section, ask
 from lab.report.charts import chart, png, script
-from lab.report.dashboards import FOLDER, Dashboard, Panel, ReportError
+from lab.report.dashboards import FOLDER, Dashboard, ReportError
 from lab.report.page import page
 from lab.report.prometheus import Prometheus, Span
 
 CHECKOUT = Path(__file__).parents[2]
 # The dashboard whose tables are printed, and kept as Markdown and JSON.
 TABLES = "memory"
-
-Section = tuple[Dashboard, list[Answer], list[Panel]]
 
 
 def gather(found: Sequence[Dashboard], prometheus: Prometheus, span: Span) -> list[Section]:
@@ -93,7 +91,7 @@ def main(argv: list[str]) -> int:
     try:
         found = sorted(dashboards.load(args.dashboards), key=lambda dashboard: dashboard.name != TABLES)
         sections = gather(found, Prometheus(port), span)
-        written = replace(reports, write(sections, span, f"The lab {args.name}", scratch))
+        written = replace(reports, write(sections, span, f"Cluster lab: {args.name}", scratch))
     except (ReportError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.report.dashboards import Panel, Query
+from lab.report import units
+from lab.report.dashboards import Dashboard, Panel, Query
 from lab.report.prometheus import Prometheus, PrometheusError, Series, Span
 
 
@@ -28,6 +30,20 @@ class Answer:
     lines: tuple[Line, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[dict[str, Any], ...] = field(default=())
+
+    @property
+    def words(self) -> set[str]:
+        """The columns of a table that hold words; the others hold numbers."""
+        return {column for column in self.columns if any(isinstance(row[column], str) for row in self.rows)}
+
+    def cell(self, row: dict[str, Any], column: str) -> str:
+        """Return one cell of a table as people read it."""
+        value = row[column]
+        return value if isinstance(value, str) else units.text(value, self.panel.units.get(column, self.panel.unit))
+
+
+# A dashboard with its answers, and those of its panels that the report cannot draw.
+Section = tuple[Dashboard, Sequence[Answer], Sequence[Panel]]
 
 
 def ask(panel: Panel, prometheus: Prometheus, span: Span) -> Answer:

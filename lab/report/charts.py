@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import vl_convert
@@ -31,6 +32,11 @@ def chart(answer: Answer) -> dict[str, Any]:
     legend = {"orient": "bottom", "columns": 2 if longest < 30 else 1, "title": None, "labelLimit": 320, "symbolType": "stroke"}
     # Less than a quarter of an hour has several marks in one minute.
     clock = "%H:%M:%S" if values[-1]["t"] - values[0]["t"] < 900_000 else "%H:%M"
+    # Nothing but zeros would be a line in the middle of an axis without numbers.
+    top = max((value["v"] for value in values if value["v"]), default=0)
+    scale = {} if top else {"domain": [0, 1]}
+    # What has no unit is counted: few have no halves between them.
+    ticks = 5 if axis else min(5, max(1, math.ceil(top)))
     return {
         "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json",
         "width": "container",
@@ -41,7 +47,7 @@ def chart(answer: Answer) -> dict[str, Any]:
         "encoding": {
             "x": {"field": "t", "type": "temporal", "scale": {"type": "utc"},
                   "axis": {"title": None, "format": clock, "labelOverlap": True, "tickCount": 6}},
-            "y": {"field": "v", "type": "quantitative", "axis": {"title": axis or None, "tickCount": 5}},
+            "y": {"field": "v", "type": "quantitative", "scale": scale, "axis": {"title": axis or None, "tickCount": ticks}},
             "color": {"field": "s", "type": "nominal", "sort": names, "scale": {"domain": names, "range": colours}, "legend": legend},
             "strokeDash": {"field": "s", "type": "nominal", "sort": names, "scale": {"domain": names, "range": dashes}, "legend": legend},
             "tooltip": [

@@ -31,7 +31,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: what it is called, how it is drawn, and what it asks."""
+    """One panel: what it is called, how it is drawn, what it asks, and its width in parts of 24."""
 
     file: str
     title: str
@@ -42,6 +42,7 @@ class Panel:
     transformations: tuple[dict[str, Any], ...] = ()
     units: dict[str, str] = field(default_factory=dict)
     sort: str = ""
+    width: int = 24
 
     @property
     def drawn(self) -> bool:
@@ -126,4 +127,4 @@ def panel(file: str, data: dict[str, Any]) -> Panel:
     }
     sort = ((data.get("options") or {}).get("sortBy") or [{}])[0].get("displayName", "")
     return Panel(file, title, kind, (fields.get("defaults") or {}).get("unit", "short"), data.get("description") or "",
-                 queries, tuple(data.get("transformations") or ()), units, sort)  # fmt: skip
+                 queries, tuple(data.get("transformations") or ()), units, sort, (data.get("gridPos") or {}).get("w", 24))  # fmt: skip

@@ -6,22 +6,17 @@ import json
 from collections.abc import Sequence
 
 from lab.report.answers import Answer
-from lab.report.page import moment, shown
+from lab.report.units import moment
 
 
 def cells(answer: Answer) -> list[list[str]]:
     """Return the table as text, its columns' names first."""
-    return [list(answer.columns), *([shown(answer, row, column) for column in answer.columns] for row in answer.rows)]
-
-
-def words(answer: Answer) -> list[bool]:
-    """Return which columns hold words."""
-    return [any(isinstance(row[column], str) for row in answer.rows) for column in answer.columns]
+    return [list(answer.columns), *([answer.cell(row, column) for column in answer.columns] for row in answer.rows)]
 
 
 def plain(answer: Answer) -> str:
     """Return the table for a terminal."""
-    text, left = cells(answer), words(answer)
+    text, left = cells(answer), [column in answer.words for column in answer.columns]
     widths = [max(len(row[place]) for row in text) for place in range(len(answer.columns))]
     lines = [
         "  ".join(cell.ljust(width) if word else cell.rjust(width) for cell, width, word in zip(row, widths, left, strict=True)).rstrip()
@@ -35,7 +30,7 @@ def markdown(answers: Sequence[Answer], at: float) -> str:
     parts = [f"Measured at {moment(at)} UTC."]
     for answer in answers:
         head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells(answer)]
-        rule = ["---" if word else "---:" for word in words(answer)]
+        rule = ["---" if column in answer.words else "---:" for column in answer.columns]
         lines = [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
         parts.append("\n".join([f"## {answer.panel.title}", "", answer.panel.description, "", *lines]))
     return "\n\n".join(parts) + "\n"

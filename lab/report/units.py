@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 MIB = 1024 * 1024
 
@@ -20,6 +21,11 @@ def text(value: float | None, unit: str) -> str:
     if unit in ("reqps", "ops"):
         return f"{value:,.1f} /s"
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def moment(seconds: float) -> str:
+    """Return a moment as date and time, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def scaled(unit: str) -> tuple[float, str]:

@@ -1,18 +1,23 @@
 """What renders the charts."""
 
-import shutil
+import subprocess
 
 import pytest
+import yaml
 
-from lab import build
+from tests.tools import tool
 
 
 @pytest.fixture(scope="session")
-def helm():
-    """The helm of the catalog, once a lab was built; else the one on the path."""
-    plan, _ = build.plan_for(build.parser("").parse_args([]))
-    built = plan.artifact("helm") / "helm"
-    found = str(built) if built.exists() else shutil.which("helm")
-    if not found:
-        pytest.skip("the chart was not rendered: helm is neither built yet (make up) nor on the path")
-    return found
+def template():
+    """Return a function that renders a chart with values into its objects; raises ValueError with what helm says."""
+    helm = tool("helm")
+
+    def render(release, chart, namespace, values):
+        command = [helm, "template", release, chart, "--namespace", namespace, "--values", "-"]
+        done = subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False, timeout=30)
+        if done.returncode:
+            raise ValueError(done.stderr)
+        return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+    return render

@@ -1,10 +1,8 @@
 """The service's chart, rendered: what every object has, what values it refuses, and what no rendering may hold."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 CHECKOUT = Path(__file__).parents[2]
 IMAGES = {name: f"registry.example/vars/{name}:1a2b" for name in ("postgres", "web", "migrations")}
@@ -12,18 +10,11 @@ PODS = ("deployment/db", "deployment/web", "job/migrations")
 
 
 @pytest.fixture(scope="session")
-def render(helm):
+def render(template):
     """Return a function that renders the chart with values and gives back its objects by kind/name."""
 
     def run(**values):
-        text = yaml.safe_dump({"images": IMAGES, **values})
-        command = [helm, "template", "vars", "app/chart", "--namespace", "vars", "--values", "-"]
-        done = subprocess.run(
-            command, cwd=CHECKOUT, input=text, capture_output=True, text=True, check=False, timeout=30
-        )
-        if done.returncode:
-            raise ValueError(done.stderr)
-        objects = [item for item in yaml.safe_load_all(done.stdout) if item]
+        objects = template("vars", CHECKOUT / "app" / "chart", "vars", {"images": IMAGES, **values})
         return {f"{item['kind'].lower()}/{item['metadata']['name']}": item for item in objects}
 
     return run

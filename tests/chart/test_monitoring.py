@@ -1,6 +1,5 @@
 """The chart of what watches the lab: what its objects have, and that the role's values are keys of it."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,15 +25,11 @@ FREE = {"additionalPrometheusRulesMap", "config", "storageSpec", "resources", "i
 
 
 @pytest.fixture(scope="session")
-def render(helm):
+def render(template):
     """Return a function that renders the chart with values and gives back its objects by kind/name."""
 
     def run(values):
-        command = [helm, "template", "kube-prometheus-stack", CHART, "--namespace", "monitoring", "--values", "-"]
-        done = subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False, timeout=30)
-        if done.returncode:
-            raise ValueError(done.stderr)
-        objects = [item for item in yaml.safe_load_all(done.stdout) if item]
+        objects = template("kube-prometheus-stack", CHART, "monitoring", values)
         return {f"{item['kind'].lower()}/{item['metadata']['name'].removeprefix('kube-prometheus-stack-')}": item for item in objects}
 
     return run

@@ -1,6 +1,5 @@
 """Traefik's chart, rendered with the values that the role gives it."""
 
-import subprocess
 from pathlib import Path
 
 import jinja2.nativetypes
@@ -36,12 +35,8 @@ def values():
 
 
 @pytest.fixture(scope="session")
-def objects(helm, values):
-    command = [helm, "template", "traefik", ROLE / "files" / "chart", "--namespace", "traefik", "--values", "-"]
-    done = subprocess.run(
-        command, input=yaml.safe_dump(values), capture_output=True, text=True, check=True, timeout=30
-    )
-    return {item["kind"]: item for item in yaml.safe_load_all(done.stdout) if item}
+def objects(template, values):
+    return {item["kind"]: item for item in template("traefik", ROLE / "files" / "chart", "traefik", values)}
 
 
 @pytest.fixture(scope="session")

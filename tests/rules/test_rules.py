@@ -1,13 +1,12 @@
 """The alerts, by promtool: what fires, when, with which words; and that every alert is tested and says what to do."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from lab import build
+from tests.tools import tool
 
 HERE = Path(__file__).parent
 RULES = sorted((HERE.parents[1] / "roles" / "monitoring" / "files" / "rules").glob("*.yml"))
@@ -23,11 +22,7 @@ ALERTS = [
 @pytest.fixture(scope="session")
 def promtool():
     """Return a function that runs the promtool of the catalog, once a lab was built; else the one on the path."""
-    plan, _ = build.plan_for(build.parser("").parse_args([]))
-    built = plan.artifact("promtool") / "promtool"
-    found = str(built) if built.exists() else shutil.which("promtool")
-    if not found:
-        pytest.skip("the rules were not tested: promtool is neither built yet (make up) nor on the path")
+    found = tool("promtool")
     return lambda *words: subprocess.run([found, *words], cwd=HERE, capture_output=True, text=True, timeout=60, check=False)
 
 

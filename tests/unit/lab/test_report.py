@@ -58,22 +58,6 @@ def test_own_dashboard_has_only_panels_that_the_report_draws(found):
     assert [item.title for item in found.panels if not item.drawn and item.kind not in dashboards.SILENT] == []
 
 
-@pytest.mark.parametrize("path", sorted(dashboards.FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_own_dashboard_is_of_a_schema_that_old_and_new_grafana_read(path):
-    assert json.loads(path.read_text())["schemaVersion"] == 27
-
-
-@pytest.mark.parametrize("path", sorted(dashboards.FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_panels_of_a_dashboard_do_not_overlap(path):
-    taken = [
-        (x, y)
-        for item in json.loads(path.read_text())["panels"]
-        for x in range(item["gridPos"]["x"], item["gridPos"]["x"] + item["gridPos"]["w"])
-        for y in range(item["gridPos"]["y"], item["gridPos"]["y"] + item["gridPos"]["h"])
-    ]
-    assert len(taken) == len(set(taken))
-
-
 # What counts errors, of which a healthy lab has none: no series is no error there, and nowhere else.
 MAY_BE_NOTHING = {("service.json", "Errors")}
 
@@ -286,8 +270,34 @@ def test_chart_holds_the_values_in_the_axis_unit():
     assert description["data"]["values"][0] == {"t": 1000000, "v": 1.0, "s": "a"}
 
 
+def axis(*numbers, **more):
+    """Return how the axis of values is described for a line with such numbers."""
+    points = tuple((1000.0 + 5 * place, number) for place, number in enumerate(numbers))
+    return chart(ask(panel(**more), Recorded(({}, points)), SPAN))["encoding"]["y"]
+
+
+def test_line_of_zeros_is_at_the_bottom():
+    assert (axis(0.0, 0.0)["scale"], axis(0.0, 2.0)["scale"]) == ({"domain": [0, 1]}, {})
+
+
+@pytest.mark.parametrize(("top", "unit", "ticks"), [(2.0, "short", 2), (0.0, "short", 1), (300.0, "short", 5), (2.0, "reqps", 5)])
+def test_few_things_that_are_counted_have_no_halves_between_them(top, unit, ticks):
+    assert axis(0.0, top, unit=unit)["axis"]["tickCount"] == ticks
+
+
 def test_picture_is_drawn():
     assert png(chart(ask(panel(), Recorded(series(pod="a")), SPAN)), "Title")[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize("kind", ["stat", "timeseries"])
+def test_card_is_as_wide_as_its_panel(kind):
+    own = dashboards.Dashboard("a.json", "A", "", ())
+    assert 'style="--width: 8"' in page("T", SPAN, [(own, [ask(panel(kind, width=8), Recorded(series()), SPAN)], [])], "")
+
+
+def test_width_of_a_panel_is_read(tmp_path):
+    (found,) = dashboards.read(dashboard(tmp_path, {"type": "stat", "gridPos": {"w": 8}, "targets": [{"expr": "up"}]})).panels
+    assert found.width == 8
 
 
 def test_page_fetches_nothing(answer):
