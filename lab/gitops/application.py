@@ -123,14 +123,12 @@ def main(argv: list[str]) -> int:
     options.add_argument("--revision", action="append", default=[], help="commit of a source, in their order; empty: any")
     options.add_argument("--timeout", type=float, default=180, help="longest wait, in seconds")
     args = options.parse_args(argv)
-    try:
-        lab = state.load(args.name)
-        app = wait(lab, args.revision, args.timeout, again=True)
-        print(json.dumps({"revisions": app["status"]["sync"].get("revisions", [])}))
-    except GitopsError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+
+    def settled() -> dict:
+        app = wait(state.load(args.name), args.revision, args.timeout, again=True)
+        return {"revisions": app["status"]["sync"].get("revisions", [])}
+
+    return state.answer(settled)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 
@@ -124,12 +123,7 @@ def main(argv: list[str]) -> int:
     options.add_argument("--migrations", required=True, help="reference of the migrations' image")
     options.add_argument("--timeout", type=float, default=60, help="seconds to wait, at most, until the server answers")
     args = options.parse_args(argv)
-    try:
-        print(json.dumps(have(state.load(args.name), args.web, args.migrations, args.timeout)))
-    except GitopsError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return state.answer(lambda: have(state.load(args.name), args.web, args.migrations, args.timeout))
 
 
 if __name__ == "__main__":

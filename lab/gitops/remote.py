@@ -6,7 +6,6 @@ repository's configuration: that names a file of the lab's state folder, which o
 
 from __future__ import annotations
 
-import json
 import sys
 
 from lab.gitops import GitopsError, state
@@ -96,13 +95,8 @@ def main(argv: list[str]) -> int:
     options.add_argument("verb", choices=["have", "push", "forget"])
     options.add_argument("--timeout", type=float, default=60, help="seconds to wait, at most, until the server answers")
     args = options.parse_args(argv)
-    try:
-        lab = state.load(args.name, up=args.verb != "forget")
-        print(json.dumps(push(lab, args.timeout) if args.verb == "push" else {"have": have, "forget": forget}[args.verb](lab)))
-    except GitopsError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    verbs = {"have": have, "push": lambda lab: push(lab, args.timeout), "forget": forget}
+    return state.answer(lambda: verbs[args.verb](state.load(args.name, up=args.verb != "forget")))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from lab.gitops import GitopsError, application
+from tests.unit.clock import Clock
 
 GOOD = {
     "spec": {"sources": [{"repoURL": "u", "targetRevision": "main", "path": "p"}, {"repoURL": "u", "targetRevision": "lab-values"}]},
@@ -20,19 +21,6 @@ GOOD = {
 @pytest.fixture
 def app():
     return copy.deepcopy(GOOD)
-
-
-class Clock:
-    """A clock that only sleeping moves."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
 
 
 class Cluster:
