@@ -1,7 +1,7 @@
 """The Application: what Argo CD says of it, and waiting until it says Synced and Healthy.
 
 `python -m lab.gitops.application --name LAB --revision COMMIT ...` waits until these commits run, one for each source;
-an empty one means whatever the source is at. A sync that failed before is tried once more.
+an empty one means what the source is at now, which Argo CD is asked to look up. A sync that failed before is tried once more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from lab.kubectl import ClusterError, Kubectl
 
 KIND = "applications.argoproj.io"
 OVER = ("Failed", "Error")
+# Argo CD takes this annotation away once it has compared.
+REFRESH = "argocd.argoproj.io/refresh"
 # A comparison that fails may be a server that starts; one that still fails after so many seconds is the repository's.
 PATIENCE = 20
 
@@ -55,6 +57,10 @@ def missing(app: dict, wanted: list[str]) -> str | None:
     """Say in one line what is missing until these commits run, are Synced and Healthy; None if nothing is."""
     status = app.get("status", {})
     sync, operation = status.get("sync", {}), status.get("operationState", {})
+    if sync.get("comparedTo", {}).get("sources") != app.get("spec", {}).get("sources"):
+        return "Argo CD has not compared with what the Application names now"
+    if REFRESH in app.get("metadata", {}).get("annotations", {}):
+        return "Argo CD has not looked at the repositories again yet"
     if not matches(sync.get("revisions", []), wanted):
         return "Argo CD has not compared the new commit yet"
     if sync.get("status") != "Synced":
@@ -75,7 +81,7 @@ def failed(app: dict, wanted: list[str]) -> bool:
 
 def refresh(cluster: Kubectl) -> None:
     """Ask Argo CD to compare now, as its webhook would."""
-    cluster.text("annotate", KIND, APPLICATION, "--namespace", NAMESPACE, "--overwrite", "argocd.argoproj.io/refresh=normal")
+    cluster.text("annotate", KIND, APPLICATION, "--namespace", NAMESPACE, "--overwrite", f"{REFRESH}=normal")
 
 
 def sync_again(cluster: Kubectl) -> None:
@@ -125,7 +131,10 @@ def main(argv: list[str]) -> int:
     args = options.parse_args(argv)
 
     def settled() -> dict:
-        app = wait(state.load(args.name), args.revision, args.timeout, again=True)
+        lab = state.load(args.name)
+        if "" in args.revision:
+            refresh(Kubectl(lab.kubectl_options(NAMESPACE)))
+        app = wait(lab, args.revision, args.timeout, again=True)
         return {"revisions": app["status"]["sync"].get("revisions", [])}
 
     return state.answer(settled)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import yaml
 
 from lab.gitops import GitopsError, state
-from lab.gitops.git import Git, patiently
+from lab.gitops.git import Git, keep_credential, patiently
 from lab.gitops.state import Lab
 
 BRANCH, FILE = "lab-values", "values.yaml"
@@ -51,6 +51,8 @@ class Images:
         if not (folder / "HEAD").exists():
             folder.mkdir(exist_ok=True)
             Git(folder)("init", "--quiet", "--bare")
+        # Where the user has a repository elsewhere, no remote was set up, and nobody else kept it.
+        keep_credential(lab)
         self._git = Git(folder, lab)
 
     def fetch(self) -> str | None:

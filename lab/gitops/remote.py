@@ -9,21 +9,10 @@ from __future__ import annotations
 import sys
 
 from lab.gitops import GitopsError, state
-from lab.gitops.git import Git, head, patiently, settings, store
+from lab.gitops.git import Git, head, keep_credential, patiently, settings
 from lab.gitops.state import Lab
 
 OURS = "http://git.localhost:"
-
-
-def keep_credential(lab: Lab) -> bool:
-    """Write the file that git's helper `store` reads; say whether it changed."""
-    # As the helper itself writes it after a push, the colon before the port included.
-    file, text = store(lab), f"http://lab:{lab.password('git_push')}@git.localhost%3a{lab.http}\n"
-    if file.exists() and file.read_text() == text:
-        return False
-    file.touch(mode=0o600)
-    file.write_text(text)
-    return True
 
 
 def values(git: Git, key: str) -> list[str]:
