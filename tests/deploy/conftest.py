@@ -130,7 +130,8 @@ def load(lab, record_property):
 def pytest_terminal_summary(terminalreporter):
     """Print the figures that the tests recorded."""
     reports = [report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "teardown"]
-    terminalreporter.section("figures")
-    for report in reports:
-        for name, value in report.user_properties:
-            terminalreporter.line(f"{report.nodeid.partition('::')[2]}: {name}: {value}")
+    lines = [f"{report.nodeid.partition('::')[2]}: {name}: {value}" for report in reports for name, value in report.user_properties]
+    if lines:
+        terminalreporter.section("figures")
+    for line in lines:
+        terminalreporter.line(line)
