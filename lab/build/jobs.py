@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -51,12 +52,14 @@ class Progress:
     def fail(self, job: Job, failure: JobError) -> None:
         """Note that `job` failed."""
         with self._lock:
-            self._started.pop(job.name)
+            self._started.pop(job.name, None)
             self.say(f"build: FAILED {failure}")
 
     def say(self, line: str) -> None:
         """Write one line where the user looks."""
-        print(line, flush=True)
+        # Who looked may be gone; a build that stopped for that would keep others from theirs.
+        with contextlib.suppress(BrokenPipeError):
+            print(line, flush=True)
         with self._file.open("a") as file:
             file.write(line + "\n")
 
@@ -78,19 +81,19 @@ def run(jobs: list[Job], lanes: dict[str, int], logs: Path, progress: Progress) 
         log.write_text("")
         try:
             job.run(log)
-        except Exception as error:  # a job's failure of any kind stops the build, by name
-            failure = JobError(f"{job.name}: {error} (log: {log})")
-            progress.fail(job, failure)
-            with changed:
-                failures.append(failure)
-        else:
             took = progress.end(job)
             with changed:
                 seconds[job.name] = took
                 done.add(job.name)
-        with changed:
-            active[job.lane] -= 1
-            changed.notify()
+        except Exception as error:  # a job's failure of any kind stops the build, by name
+            failure = JobError(f"{job.name}: {error} (log: {log})")
+            with changed:
+                failures.append(failure)
+            progress.fail(job, failure)
+        finally:  # whatever happened: who waits would wait for ever
+            with changed:
+                active[job.lane] -= 1
+                changed.notify()
 
     with changed:
         while True:

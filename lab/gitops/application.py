@@ -1,7 +1,7 @@
 """The Application: what Argo CD says of it, and waiting until it says Synced and Healthy.
 
 `python -m lab.gitops.application --name LAB --revision COMMIT ...` waits until these commits run, one for each source;
-an empty one means whatever the source is at. A sync that failed before is tried once more.
+an empty one means what the source is at now, which Argo CD is asked to look up. A sync that failed before is tried once more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ KIND = "applications.argoproj.io"
 OVER = ("Failed", "Error")
 # The Job that runs the migrations, and the labels of all that ever did.
 HOOK, MIGRATIONS = "migrations", "app.kubernetes.io/part-of=vars,app.kubernetes.io/component=migrations"
+# Argo CD takes this annotation away once it has compared.
+REFRESH = "argocd.argoproj.io/refresh"
 # A comparison that fails may be a server that starts; one that still fails after so many seconds is the repository's.
 PATIENCE = 20
 
@@ -57,6 +59,10 @@ def missing(app: dict, wanted: list[str]) -> str | None:
     """Say in one line what is missing until these commits run, are Synced and Healthy; None if nothing is."""
     status = app.get("status", {})
     sync, operation = status.get("sync", {}), status.get("operationState", {})
+    if sync.get("comparedTo", {}).get("sources") != app.get("spec", {}).get("sources"):
+        return "Argo CD has not compared with what the Application names now"
+    if REFRESH in app.get("metadata", {}).get("annotations", {}):
+        return "Argo CD has not looked at the repositories again yet"
     if not matches(sync.get("revisions", []), wanted):
         return "Argo CD has not compared the new commit yet"
     if sync.get("status") != "Synced":
@@ -77,7 +83,7 @@ def failed(app: dict, wanted: list[str]) -> bool:
 
 def refresh(cluster: Kubectl) -> None:
     """Ask Argo CD to compare now, as its webhook would."""
-    cluster.text("annotate", KIND, APPLICATION, "--namespace", NAMESPACE, "--overwrite", "argocd.argoproj.io/refresh=normal")
+    cluster.text("annotate", KIND, APPLICATION, "--namespace", NAMESPACE, "--overwrite", f"{REFRESH}=normal")
 
 
 def sync_again(cluster: Kubectl) -> None:
@@ -130,15 +136,16 @@ def main(argv: list[str]) -> int:
     options.add_argument("--revision", action="append", default=[], help="commit of a source, in their order; empty: any")
     options.add_argument("--timeout", type=float, default=180, help="longest wait, in seconds")
     args = options.parse_args(argv)
-    try:
+
+    def settled() -> dict:
         lab = state.load(args.name)
+        if "" in args.revision:
+            refresh(Kubectl(lab.kubectl_options(NAMESPACE)))
         app = wait(lab, args.revision, args.timeout, again=True)
         jobs = strangers(Kubectl(lab.kubectl_options(selector=MIGRATIONS)))
-        print(json.dumps({"revisions": app["status"]["sync"].get("revisions", []), "strangers": jobs}))
-    except (GitopsError, ClusterError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        return {"revisions": app["status"]["sync"].get("revisions", []), "strangers": jobs}
+
+    return state.answer(settled)
 
 
 if __name__ == "__main__":

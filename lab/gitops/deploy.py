@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lab import build, catalog, registry
 from lab.build.plan import Plan
-from lab.build.tools import ToolError
 from lab.cache import Store, cache_dir
 from lab.gitops import GitopsError, application, state
 from lab.gitops.git import Git
@@ -72,9 +71,5 @@ def main(argv: list[str]) -> int:
     options = state.parser(__doc__.splitlines()[0])
     options.add_argument("--timeout", type=float, default=180, help="seconds to wait, at most, until it runs (default: %(default)s)")
     args = options.parse_args(argv)
-    try:
-        print("\n".join(deploy(state.load(args.name), args.timeout)))
-    except (GitopsError, ToolError, OSError, *build.ERRORS) as error:
-        print(f"deploy: {error}\n(make status says more; make rollback goes back to the images before)", file=sys.stderr)
-        return 1
-    return 0
+    hint = "(make status says more; make rollback goes back to the images before)"
+    return state.answer(lambda: deploy(state.load(args.name), args.timeout), "deploy", OSError, *build.ERRORS, hint=hint)

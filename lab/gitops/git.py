@@ -24,6 +24,17 @@ def store(lab: Lab) -> Path:
     return lab.state / "git-credentials"
 
 
+def keep_credential(lab: Lab) -> bool:
+    """Write the file that git's helper `store` reads; say whether it changed."""
+    # As the helper itself writes it after a push, the colon before the port included.
+    file, text = store(lab), f"http://lab:{lab.password('git_push')}@git.localhost%3a{lab.http}\n"
+    if file.exists() and file.read_text() == text:
+        return False
+    file.touch(mode=0o600)
+    file.write_text(text)
+    return True
+
+
 def quoted(path: Path) -> str:
     """Return a path as a word of a shell command, which is what git makes of a credential helper."""
     return "'" + str(path).replace("'", "'\\''") + "'"

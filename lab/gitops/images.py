@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 
 import yaml
 
 from lab.gitops import GitopsError, state
-from lab.gitops.git import Git, patiently
+from lab.gitops.git import Git, keep_credential, patiently
 from lab.gitops.state import Lab
 
 BRANCH, FILE = "lab-values", "values.yaml"
@@ -52,6 +51,8 @@ class Images:
         if not (folder / "HEAD").exists():
             folder.mkdir(exist_ok=True)
             Git(folder)("init", "--quiet", "--bare")
+        # Where the user has a repository elsewhere, no remote was set up, and nobody else kept it.
+        keep_credential(lab)
         self._git = Git(folder, lab)
 
     def fetch(self) -> str | None:
@@ -124,12 +125,7 @@ def main(argv: list[str]) -> int:
     options.add_argument("--migrations", required=True, help="reference of the migrations' image")
     options.add_argument("--timeout", type=float, default=60, help="seconds to wait, at most, until the server answers")
     args = options.parse_args(argv)
-    try:
-        print(json.dumps(have(state.load(args.name), args.web, args.migrations, args.timeout)))
-    except GitopsError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return state.answer(lambda: have(state.load(args.name), args.web, args.migrations, args.timeout))
 
 
 if __name__ == "__main__":

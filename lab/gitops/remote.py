@@ -6,25 +6,13 @@ repository's configuration: that names a file of the lab's state folder, which o
 
 from __future__ import annotations
 
-import json
 import sys
 
 from lab.gitops import GitopsError, state
-from lab.gitops.git import Git, head, patiently, settings, store
+from lab.gitops.git import Git, head, keep_credential, patiently, settings
 from lab.gitops.state import Lab
 
 OURS = "http://git.localhost:"
-
-
-def keep_credential(lab: Lab) -> bool:
-    """Write the file that git's helper `store` reads; say whether it changed."""
-    # As the helper itself writes it after a push, the colon before the port included.
-    file, text = store(lab), f"http://lab:{lab.password('git_push')}@git.localhost%3a{lab.http}\n"
-    if file.exists() and file.read_text() == text:
-        return False
-    file.touch(mode=0o600)
-    file.write_text(text)
-    return True
 
 
 def values(git: Git, key: str) -> list[str]:
@@ -96,13 +84,8 @@ def main(argv: list[str]) -> int:
     options.add_argument("verb", choices=["have", "push", "forget"])
     options.add_argument("--timeout", type=float, default=60, help="seconds to wait, at most, until the server answers")
     args = options.parse_args(argv)
-    try:
-        lab = state.load(args.name, up=args.verb != "forget")
-        print(json.dumps(push(lab, args.timeout) if args.verb == "push" else {"have": have, "forget": forget}[args.verb](lab)))
-    except GitopsError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    verbs = {"have": have, "push": lambda lab: push(lab, args.timeout), "forget": forget}
+    return state.answer(lambda: verbs[args.verb](state.load(args.name, up=args.verb != "forget")))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from lab.gitops import GitopsError, state
 from lab.gitops.deploy import changes, roll
 from lab.gitops.images import TRAILER, Images, before
@@ -26,9 +24,4 @@ def main(argv: list[str]) -> int:
     options = state.parser(__doc__.splitlines()[0])
     options.add_argument("--timeout", type=float, default=180, help="seconds to wait, at most, until it runs (default: %(default)s)")
     args = options.parse_args(argv)
-    try:
-        print("\n".join(rollback(state.load(args.name), args.timeout)))
-    except GitopsError as error:
-        print(f"rollback: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return state.answer(lambda: rollback(state.load(args.name), args.timeout), "rollback")

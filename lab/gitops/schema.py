@@ -6,7 +6,6 @@ A Job of that image does it, since the database keeps how each migration is undo
 from __future__ import annotations
 
 import json
-import sys
 import time
 
 from lab.gitops import GitopsError, application, state
@@ -92,10 +91,9 @@ def main(argv: list[str]) -> int:
     """Undo; return 0, or 1 after one line that says why not."""
     options = state.parser(__doc__.splitlines()[0])
     args = options.parse_args(argv)
-    try:
+
+    def undone() -> list[str]:
         lab = state.load(args.name)
-        print(schema_down(lab, Changing(lab.kubectl_options())))
-    except (GitopsError, ClusterError) as error:
-        print(f"schema-down: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return [schema_down(lab, Changing(lab.kubectl_options()))]
+
+    return state.answer(undone, "schema-down")

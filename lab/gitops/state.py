@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from lab.gitops import GitopsError
-from lab.kubectl import FIELD_MANAGER
+from lab.kubectl import FIELD_MANAGER, ClusterError
 
 CHECKOUT = Path(__file__).parents[2]
 # The one Application, and where it is.
@@ -72,3 +75,17 @@ def parser(description: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--name", default="lab", help="which lab (default: %(default)s)")
     return options
+
+
+def answer(ask: Callable[[], dict | list[str]], verb: str = "", *errors: type[Exception], hint: str = "") -> int:
+    """Print what `ask` returns and return 0: lines, or JSON for whoever reads that; else the reason, and return 1.
+
+    The reason is that of a GitopsError, a ClusterError or one of `errors`, after the `verb` that a user typed; `hint` follows it.
+    """
+    try:
+        found = ask()
+    except (GitopsError, ClusterError, *errors) as error:
+        print(f"{verb}: {error}" if verb else error, *filter(None, [hint]), sep="\n", file=sys.stderr)
+        return 1
+    print(json.dumps(found) if isinstance(found, dict) else "\n".join(found))
+    return 0

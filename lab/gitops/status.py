@@ -17,6 +17,8 @@ from lab.kubectl import ClusterError, Kubectl
 NAMESPACES = (SERVICE, "traefik", "git", "argocd", "monitoring")
 # Events of a pod, and lines of its log, that are shown.
 EVENTS, LOG_LINES = 3, 5
+# How Argo CD calls the lab's git server.
+INSIDE = "http://git.git.svc"
 
 
 def tree(lab: Lab, app: dict) -> list[str]:
@@ -75,26 +77,32 @@ def unwell(lab: Lab, pod: dict, events: list[dict], cluster: Kubectl) -> list[st
     return [*lines, f"    more: {tool} describe pod {name} --namespace {space}"]
 
 
-def answers(lab: Lab, argocd: bool) -> list[str]:
+def push(lab: Lab, app: dict | None) -> str:
+    """Return how a commit gets to where Argo CD finds the chart."""
+    url = app["spec"]["sources"][0]["repoURL"] if app else INSIDE
+    return f"git push {lab.name}" if url.startswith(INSIDE) else f"git push to {url} (make up has Argo CD look at once)"
+
+
+def answers(lab: Lab, app: dict | None) -> list[str]:
     """Return what answers where."""
     listed = [["service", f"http://vars.localhost:{lab.http}/var/a"], ["registry", f"localhost:{lab.registry}"]]
-    if argocd:
+    if app is not None:
         listed += [["argocd", f"http://argocd.localhost:{lab.http}/api/version (user admin, argocd_admin in credentials.yml; no web UI)"],
-                   ["git", f"{lab.git_url} (git push {lab.name})"]]  # fmt: skip
+                   ["git", f"{lab.git_url} (the chart: {push(lab, app)})"]]  # fmt: skip
     return table(listed)
 
 
-def advice(app: dict | None, troubled: bool, remote: str = "lab") -> list[str]:
-    """Return the commands that help, for what is wrong; `remote` is what leads to the lab's git server."""
+def advice(app: dict | None, troubled: bool, pushed: str = "git push lab") -> list[str]:
+    """Return the commands that help, for what is wrong; `pushed` is how a commit of the chart gets to Argo CD."""
     if app is None:
         return ["make up repairs what is not as the checkout says"] if troubled else []
     said = " ".join(application.complaints(app))
     if "ComparisonError" in said:
-        return [f"the chart cannot be rendered: correct it, or git revert HEAD; then git push {remote}"]
+        return [f"the chart cannot be rendered: correct it, or git revert HEAD; then {pushed}"]
     if "migrations" in said:
         return ["a migration failed, and the old version still serves: correct it and make deploy, or make rollback"]
     if troubled:
-        return [f"after make deploy: make rollback; after git push {remote}: git revert HEAD && git push {remote}; "
+        return [f"after make deploy: make rollback; after a push of the chart: git revert HEAD, then {pushed}; "
                 "make up for what the checkout says"]  # fmt: skip
     return []
 
@@ -119,10 +127,10 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime) -> tuple[li
         for pod in there:
             reasons += unwell(lab, pod, events, cluster)
     complaints = application.complaints(app) if app else []
-    lines += [*table(pods(found, now)), "", *answers(lab, app is not None)]
+    lines += [*table(pods(found, now)), "", *answers(lab, app)]
     if complaints or reasons:
         lines += ["", "not well:", *(f"  {line}" for line in [*complaints, *reasons])]
-        lines += [f"  try: {line}" for line in advice(app, bool(reasons or complaints), lab.name)]
+        lines += [f"  try: {line}" for line in advice(app, bool(reasons or complaints), push(lab, app))]
     well = not reasons and not complaints
     if app is not None:
         status = app.get("status", {})

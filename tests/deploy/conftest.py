@@ -18,9 +18,11 @@ from tests.deploy.load import Load
 from tests.lifecycle import conftest as lifecycle
 
 # What is answered for a variable that is not there; tests change it, as code that is deployed.
-ANSWER = "Variable name not found"
+SOURCE, ANSWER = "app/resources.py", "Variable name not found"
 # Seconds a run of one of the lab's verbs may take.
 LONGEST = 400
+# Seconds after which what is waited for does not come any more. How long it took is printed, not judged: a busy machine would be.
+PATIENCE = 180
 
 
 class Lab(lifecycle.Lab):
@@ -59,12 +61,19 @@ class Lab(lifecycle.Lab):
         file.write_text(file.read_text().replace(old, new))
         self.git("commit", "--quiet", "--all", "--message", f"Change {path}")
 
+    def answer_with(self, text: str) -> None:
+        """Have the code of the clone answer something else."""
+        self.git("checkout", "--quiet", "--", SOURCE)
+        file = self.checkout / SOURCE
+        assert ANSWER in file.read_text()
+        file.write_text(file.read_text().replace(ANSWER, text))
+
     def push(self) -> str:
         """Push as a user does; return the commit."""
         self.git("push", "--quiet", self.name)
         return self.git("rev-parse", "HEAD")
 
-    def settle(self, main: str = "", timeout: float = 120) -> None:
+    def settle(self, main: str = "", timeout: float = PATIENCE) -> None:
         """Wait until Argo CD says Synced and Healthy at a commit of the chart."""
         application.wait(gitops.load(self.name, self.checkout), [main, ""], timeout)
 
@@ -83,7 +92,7 @@ class Lab(lifecycle.Lab):
         found = self.document("pods", f"--selector=app.kubernetes.io/component={component}")["items"]
         return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
-    def until(self, ask, what: str, seconds: float) -> float:
+    def until(self, ask, what: str, seconds: float = PATIENCE) -> float:
         """Ask until the answer is true; return the seconds that took, fail after `seconds`."""
         start = time.monotonic()
         while not ask():
@@ -109,9 +118,20 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture
-def load(lab):
+def load(lab, record_property):
     """Load on the lab; no request of it may fail."""
     with Load(lab.http_port) as under:
         time.sleep(2)
         yield under
+    record_property("load", under.counts)
     assert under.failures == [], f"{len(under.failures)} of {under.sent} failed: {under.failures[:5]}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the figures that the tests recorded."""
+    reports = [report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "teardown"]
+    lines = [f"{report.nodeid.partition('::')[2]}: {name}: {value}" for report in reports for name, value in report.user_properties]
+    if lines:
+        terminalreporter.section("figures")
+    for line in lines:
+        terminalreporter.line(line)

@@ -22,11 +22,13 @@ class Load:
     host: str = "vars.localhost"
     rate: float = 50
     sent: int = 0
+    slowest: float = 0
     failures: list[str] = field(default_factory=list)
     pods: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Load:
-        self._kept: queue.LifoQueue = queue.LifoQueue()
+        # In turn, so that no connection idles until the proxy closes it.
+        self._kept: queue.Queue = queue.Queue()
         self._stop, self._pool = threading.Event(), ThreadPoolExecutor(64)
         self._thread = threading.Thread(target=self._schedule)
         self._thread.start()
@@ -39,6 +41,11 @@ class Load:
         while not self._kept.empty():
             self._kept.get().close()
 
+    @property
+    def counts(self) -> str:
+        """What was sent, and what came of it, in a few words."""
+        return f"{self.sent} requests, {len(self.failures)} failed, slowest {self.slowest:.2f} s, {len(self.pods)} pods"
+
     def _schedule(self) -> None:
         start = time.monotonic()
         while not self._stop.is_set():
@@ -48,13 +55,14 @@ class Load:
             self._stop.wait(max(0.0, start + self.sent / self.rate - time.monotonic()))
 
     def _one(self, fresh: bool) -> None:
-        began = time.strftime("%H:%M:%S")
+        began, start = time.strftime("%H:%M:%S"), time.monotonic()
         connection = None if fresh else self._take()
         connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request("GET", self.path, headers={"Host": self.host, **({"Connection": "close"} if fresh else {})})
             answer = connection.getresponse()
             answer.read()
+            self.slowest = max(self.slowest, time.monotonic() - start)
             self.pods.add(answer.headers.get("X-Served-By", ""))
             if answer.status != 200:
                 self.failures.append(f"{began} {answer.status}")

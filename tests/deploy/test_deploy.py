@@ -1,13 +1,15 @@
 """`make deploy` is a deployment of the code; `make rollback` takes it back, `make schema-down` the schema after it."""
 
+import json
+import re
+import statistics
 import time
 
 import pytest
 
-from tests.deploy.conftest import ANSWER
+from tests.deploy.conftest import ANSWER, SOURCE
 from tests.deploy.load import Load
 
-SOURCE = "app/resources.py"
 DEPLOYMENTS = 20
 
 
@@ -19,13 +21,6 @@ def clean(lab):
     lab.git("clean", "--quiet", "--force", "app")
 
 
-def change(lab, answer):
-    """Have the code of the clone answer something else."""
-    lab.git("checkout", "--quiet", "--", SOURCE)
-    file = lab.checkout / SOURCE
-    file.write_text(file.read_text().replace(ANSWER, answer))
-
-
 def images(lab):
     """Return the images of the replicas' Deployment."""
     pod = lab.document("deployment", "web")["spec"]["template"]["spec"]
@@ -34,25 +29,24 @@ def images(lab):
 
 def answers(lab, text):
     """Wait until it answers that; pods of the version before still answer for some seconds while the proxy forgets them."""
-    lab.until(lambda: text in lab.answer("/var/none"), f"it answers {text}", 10)
+    lab.until(lambda: text in lab.answer("/var/none"), f"it answers {text}")
 
 
-def test_changed_answer_is_there_within_45_s_and_no_request_fails(lab, load, record_property):
+def test_changed_answer_is_deployed_and_no_request_fails(lab, load, record_property):
     head = lab.git("rev-parse", "HEAD")
-    change(lab, "Nothing of that name")
+    lab.answer_with("Nothing of that name")
     start = time.monotonic()
     done = lab.run("deploy")
     assert done.returncode == 0, done.stderr
     assert "->" in done.stdout
     answers(lab, "Nothing of that name")
-    record_property("seconds", time.monotonic() - start)
-    assert time.monotonic() - start <= 45
+    record_property("seconds from make deploy to the answer", f"{time.monotonic() - start:.1f}")
     # The user's own branch got no commit.
     assert lab.git("rev-parse", "HEAD") == head
 
 
 def test_deploying_the_same_changes_nothing(lab):
-    change(lab, "Nothing of that name")
+    lab.answer_with("Nothing of that name")
     assert "nothing to deploy" in lab.run("deploy").stdout
 
 
@@ -70,6 +64,17 @@ def test_rollback_of_the_first_is_refused(lab):
     assert "nothing to go back to" in done.stderr
 
 
+def hold(lab):
+    """Have a pod of the images that run now, which stays until it is deleted; it gets no requests."""
+    spec = lab.document("deployment", "web")["spec"]["template"]["spec"]
+    spec["initContainers"] = []
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        del spec["containers"][0][probe]
+    spec["containers"][0]["command"] = ["python", "-c", "import time; time.sleep(3600)"]
+    lab.kubectl("run", "held", "--namespace", "vars", f"--image={spec['containers'][0]['image']}",
+                "--labels=app.kubernetes.io/component=web", f"--overrides={json.dumps({'spec': spec})}")  # fmt: skip
+
+
 MIGRATION = "-- migrate:up\n{up}\n-- migrate:down\n{down}\n"
 
 
@@ -81,12 +86,15 @@ def test_schema_outlives_a_rollback_and_goes_when_it_is_told_to(lab, load):
     tables = ["exec", "--namespace", "vars", "deployment/db", "--", "psql", "--host=127.0.0.1", "--username=postgres", "vars",
               "--tuples-only", "--command=SELECT to_regclass('public.extra')"]  # fmt: skip
     assert "extra" in lab.kubectl(*tables)
+    hold(lab)
     assert lab.run("rollback").returncode == 0
     assert "extra" in lab.kubectl(*tables)
-    # Pods of the newer image drain for some seconds, and may need what is to be undone.
     refused = lab.run("schema-down")
-    assert refused.returncode == 1 and "may need the schema" in refused.stderr
-    lab.until(lambda: lab.run("schema-down").returncode == 0, "the schema is undone", 90)
+    assert refused.returncode == 1 and re.search(r"held.* may need the schema", refused.stderr), refused.stderr
+    assert "extra" in lab.kubectl(*tables)
+    lab.kubectl("delete", "pod", "held", "--namespace", "vars", "--now")
+    # The others drain for some seconds.
+    lab.until(lambda: lab.run("schema-down").returncode == 0, "the schema is undone")
     assert "extra" not in lab.kubectl(*tables)
 
 
@@ -103,7 +111,7 @@ def test_migration_that_fails_leaves_the_old_version_and_is_named(lab, load):
 
 
 def test_play_brings_back_what_the_checkout_says(lab):
-    change(lab, "Nothing of that name")
+    lab.answer_with("Nothing of that name")
     assert lab.run("deploy").returncode == 0
     lab.git("checkout", "--quiet", "--", SOURCE)
     assert lab.up().code == 0
@@ -112,16 +120,20 @@ def test_play_brings_back_what_the_checkout_says(lab):
 
 
 @pytest.mark.long
-def test_twenty_deployments_in_a_row_are_not_noticed(lab):
-    seen = set()
+def test_twenty_deployments_in_a_row_are_not_noticed(lab, record_property):
+    seen, seconds = set(), []
     with Load(lab.http_port) as load:
         for number in range(DEPLOYMENTS):
-            change(lab, f"Nothing of that name, {number}")
+            lab.answer_with(f"Nothing of that name, {number}")
+            start = time.monotonic()
             done = lab.run("deploy")
             assert done.returncode == 0, done.stderr
             answers(lab, f"Nothing of that name, {number}")
+            seconds.append(time.monotonic() - start)
             seen |= images(lab)
         while load.sent < 20_000:
             time.sleep(1)
+    record_property("load", load.counts)
+    record_property("seconds of a deployment", f"{min(seconds):.1f} to {max(seconds):.1f}, median {statistics.median(seconds):.1f}")
     assert len(seen) == DEPLOYMENTS
     assert load.failures == [], f"{len(load.failures)} of {load.sent}: {load.failures[:5]}"

@@ -6,11 +6,13 @@ import json
 import pytest
 
 from lab.gitops import GitopsError, application
+from tests.unit.clock import Clock
 
+SOURCES = [{"repoURL": "u", "targetRevision": "main", "path": "p"}, {"repoURL": "u", "targetRevision": "lab-values"}]
 GOOD = {
-    "spec": {"sources": [{"repoURL": "u", "targetRevision": "main", "path": "p"}, {"repoURL": "u", "targetRevision": "lab-values"}]},
+    "spec": {"sources": SOURCES},
     "status": {
-        "sync": {"status": "Synced", "revisions": ["a", "b"]},
+        "sync": {"status": "Synced", "revisions": ["a", "b"], "comparedTo": {"sources": SOURCES}},
         "health": {"status": "Healthy"},
         "operationState": {"phase": "Succeeded", "message": "ok", "syncResult": {"revisions": ["a", "b"], "resources": []}},
     },
@@ -20,19 +22,6 @@ GOOD = {
 @pytest.fixture
 def app():
     return copy.deepcopy(GOOD)
-
-
-class Clock:
-    """A clock that only sleeping moves."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
 
 
 class Cluster:
@@ -67,6 +56,16 @@ def test_empty_revision_is_any(app):
 def test_what_is_missing(app, path, value, said):
     app["status"][path[0]][path[1]] = value
     assert said in application.missing(app, ["a", "b"])
+
+
+def test_verdict_on_other_sources_does_not_count(app):
+    app["spec"]["sources"] = [SOURCES[0] | {"repoURL": "elsewhere"}, SOURCES[1]]
+    assert "what the Application names now" in application.missing(app, ["", "b"])
+
+
+def test_verdict_from_before_the_refresh_does_not_count(app):
+    app["metadata"] = {"annotations": {application.REFRESH: "normal"}}
+    assert "looked at the repositories" in application.missing(app, ["", "b"])
 
 
 def test_application_without_a_status_misses_everything():
@@ -116,7 +115,7 @@ def test_sync_that_failed_before_is_tried_once_more(app):
 
 
 def test_comparison_error_is_given_some_time_and_ends_the_wait(app):
-    app["status"]["sync"] = {"status": "Unknown", "revisions": ["", ""]}
+    app["status"]["sync"] |= {"status": "Unknown", "revisions": ["", ""]}
     app["status"]["conditions"] = [{"type": "ComparisonError", "message": "no chart"}]
     with pytest.raises(GitopsError, match="cannot compare: ComparisonError: no chart"):
         waited(Cluster(app), timeout=100)

@@ -43,6 +43,11 @@ def test_clone_that_is_gone_is_made_again(lab):
     assert branch.fetch() == git(lab.state / "server.git", "rev-parse", "lab-values")
 
 
+def test_branch_can_be_written_where_no_remote_was_set_up(lab):
+    deployed(lab, "1")
+    assert (lab.state / "git-credentials").read_text() == "http://lab:secret@git.localhost%3a8080\n"
+
+
 def test_server_without_the_branch(lab):
     assert Images(lab).fetch() is None
 

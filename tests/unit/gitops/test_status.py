@@ -92,3 +92,12 @@ def test_what_answers_where_is_said(report):
 ], ids=["chart", "migration"])  # fmt: skip
 def test_command_that_helps(condition, command):
     assert any(command in line for line in status.advice({"status": condition}, True))
+
+
+@pytest.mark.parametrize(("url", "said"), [
+    ("http://git.git.svc.cluster.local/vars.git", "git push lab"), ("https://host/mine.git", "git push to https://host/mine.git"),
+])  # fmt: skip
+def test_who_has_a_repository_elsewhere_is_not_told_to_push_to_the_lab(lab, url, said):
+    app = {"spec": {"sources": [{"repoURL": url}]}, "status": {"conditions": [{"type": "ComparisonError", "message": "bad"}]}}
+    (line,) = status.advice(app, True, status.push(lab, app))
+    assert said in line

@@ -174,3 +174,31 @@ def test_failed_job_is_no_longer_under_way(tmp_path, said):
     progress.fail(first, JobError("first: no"))
     progress.end(second)
     assert said()[-2:] == ["build: FAILED first: no", "build: second done in 0 s (1/2)"]
+
+
+class Gone:
+    """Output that nobody reads any more."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+    def flush(self):
+        raise BrokenPipeError
+
+
+def test_build_goes_on_when_who_looked_is_gone(go, said, record, monkeypatch):
+    monkeypatch.setattr("sys.stdout", Gone())
+    go(noting(record, "a"), noting(record, "b"))
+    assert record == ["a", "b"]
+    assert any("b done" in line for line in said())
+
+
+def test_progress_that_cannot_be_written_ends_the_build_instead_of_leaving_it_waiting(tmp_path, record):
+    progress = Progress(tmp_path / "progress.log", 1)
+
+    def full(job):
+        raise OSError("no space left")
+
+    progress.end = full
+    with pytest.raises(JobError, match="a: no space left"):
+        run([noting(record, "a")], LANES, tmp_path / "logs", progress)

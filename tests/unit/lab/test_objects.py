@@ -7,6 +7,7 @@ import pytest
 
 from lab import objects
 from lab.kubectl import ClusterError, Kubectl
+from tests.unit.clock import Clock
 
 PLACE = SimpleNamespace(kubectl="kubectl", kubeconfig="k", context="kind-x", cache="c", namespace="vars", selector="a=b", manager="cluster-lab")
 
@@ -26,19 +27,6 @@ def job(status):
 
 
 GAVE_UP = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "gave up"}]}
-
-
-class Clock:
-    """A clock that only moves when somebody sleeps."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
 
 
 class Cluster:
