@@ -53,6 +53,10 @@ status: $(VENV)/done  ## what runs, what answers where, what is not well and why
 logs: $(VENV)/done  ## follow the replicas' logs
 	@$(BIN)/python -m lab logs --name $(NAME)
 
+.PHONY: balance
+balance: $(VENV)/done  ## send 10,000 requests, check every reply, say which replica answered how many
+	@$(BIN)/python -m lab balance --name $(NAME)
+
 .PHONY: test lint unit integration coverage molecule lifecycle deployments images test-long verify
 test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
 
