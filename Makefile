@@ -53,9 +53,15 @@ status: $(VENV)/done  ## what runs, what answers where, what is not well and why
 logs: $(VENV)/done  ## follow the replicas' logs
 	@$(BIN)/python -m lab logs --name $(NAME)
 
-.PHONY: balance
+.PHONY: balance backup restore
 balance: $(VENV)/done  ## send 10,000 requests, check every reply, say which replica answered how many
 	@$(BIN)/python -m lab balance --name $(NAME)
+
+backup: $(VENV)/done  ## write the variables into a file under .lab/<name>/backups, and prove it
+	@$(BIN)/python -m lab backup --name $(NAME)
+
+restore: $(VENV)/done  ## have the variables of a backup: make restore FILE=.lab/lab/backups/<time>.dump
+	@$(BIN)/python -m lab restore --name $(NAME) "$(FILE)"
 
 .PHONY: test lint unit integration coverage molecule lifecycle deployments images test-long verify
 test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images

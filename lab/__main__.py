@@ -4,6 +4,7 @@ import sys
 
 # Each verb: the module whose main(argv) runs it, and what it is for.
 VERBS = {
+    "backup": ("lab.backup.dump", "write the variables into a file, and prove it by restoring it"),
     "balance": ("lab.balance", "send requests and count which replica answered"),
     "bench-app": ("lab.bench.app", "measure the service under load"),
     "bench-up": ("lab.bench.up", "measure how long the lab takes to come up"),
@@ -16,6 +17,7 @@ VERBS = {
     "publish": ("lab.publish", "build, test and publish the service's images"),
     "push": ("lab.registry", "push the catalog's images to the lab's registry"),
     "report": ("lab.report", "write what the dashboards show into files: a page, pictures, the memory table"),
+    "restore": ("lab.backup.restore", "have the variables of a backup"),
     "rollback": ("lab.gitops.rollback", "run the images before those that run now"),
     "schema-down": ("lab.gitops.schema", "undo the migrations that the running image does not know"),
     "status": ("lab.gitops.status", "say what runs, what answers where, and what is not well and why"),
