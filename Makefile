@@ -53,7 +53,16 @@ status: $(VENV)/done  ## what runs, what answers where, what is not well and why
 logs: $(VENV)/done  ## follow the replicas' logs
 	@$(BIN)/python -m lab logs --name $(NAME)
 
-.PHONY: balance backup restore
+.PHONY: open credentials diagnostics balance backup restore
+open: $(VENV)/done  ## what answers where, in a browser if there is one
+	@$(BIN)/python -m lab open --name $(NAME)
+
+credentials: $(VENV)/done  ## the lab's passwords and what each is for; only to a terminal, or with SHOW=yes
+	@$(BIN)/python -m lab credentials --name $(NAME) $(if $(SHOW),--show)
+
+diagnostics: $(VENV)/done  ## one archive of status, events, logs and versions, every secret masked
+	@$(BIN)/python -m lab diagnostics --name $(NAME)
+
 balance: $(VENV)/done  ## send 10,000 requests, check every reply, say which replica answered how many
 	@$(BIN)/python -m lab balance --name $(NAME)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from lab.backup import BackupError
 from lab.backup.database import TABLE, Content, Server
+from lab.cache import file_digest
 from lab.gitops import GitopsError, state
 
 
@@ -20,12 +20,6 @@ def free_name(folder: Path, stamp: str) -> Path:
         number += 1
         path = folder / f"{stamp}-{number}.dump"
     return path
-
-
-def digest(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sum_of(path: Path) -> Path:
@@ -55,7 +49,7 @@ def backup(server: Server, folder: Path, clock=time.strftime) -> tuple[Path, Con
         if found != content:
             raise BackupError(f"the dump does not hold what the database does: {found.rows} rows of {content.rows}, or other values")
         path = free_name(folder, clock("%Y%m%d-%H%M%S"))
-        sum_of(path).write_text(f"{digest(partial)}  {path.name}\n")
+        sum_of(path).write_text(f"{file_digest(partial)}  {path.name}\n")
         return partial.rename(path), content
     finally:
         partial.unlink(missing_ok=True)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from lab.backup import BackupError
 from lab.backup.database import LONGEST, MEASURE, TABLE, Content, Server, said
-from lab.backup.dump import backup, digest, sum_of
+from lab.backup.dump import backup, sum_of
+from lab.cache import file_digest
 from lab.gitops import GitopsError, state
 
 COLUMNS = (
@@ -43,7 +44,7 @@ def refuse_foreign(server: Server, path: Path) -> None:
     if start != b"PGDMP":
         raise BackupError(f"{path} is no backup of the variables: it is no dump of PostgreSQL's custom format")
     # PostgreSQL's programs read no further than the last row; this sees all of the file.
-    if sum_of(path).is_file() and digest(path) != sum_of(path).read_text().split()[0]:
+    if sum_of(path).is_file() and file_digest(path) != sum_of(path).read_text().split()[0]:
         raise BackupError(f"{path} is damaged: it is not what {sum_of(path).name} says")
     try:
         with path.open("rb") as dump:

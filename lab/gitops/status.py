@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from lab import diagnose
+from lab import addresses, diagnose
 from lab.gitops import GitopsError, application, state
 from lab.gitops.api import Api
 from lab.gitops.state import SERVICE, Lab
@@ -83,15 +83,6 @@ def push(lab: Lab, app: dict | None) -> str:
     return f"git push {lab.name}" if url.startswith(INSIDE) else f"git push to {url} (make up has Argo CD look at once)"
 
 
-def answers(lab: Lab, app: dict | None) -> list[str]:
-    """Return what answers where."""
-    listed = [["service", f"http://vars.localhost:{lab.http}/var/a"], ["registry", f"localhost:{lab.registry}"]]
-    if app is not None:
-        listed += [["argocd", f"http://argocd.localhost:{lab.http}/api/version (user admin, argocd_admin in credentials.yml; no web UI)"],
-                   ["git", f"{lab.git_url} (the chart: {push(lab, app)})"]]  # fmt: skip
-    return table(listed)
-
-
 def advice(app: dict | None, troubled: bool, pushed: str = "git push lab") -> list[str]:
     """Return the commands that help, for what is wrong; `pushed` is how a commit of the chart gets to Argo CD."""
     if app is None:
@@ -127,7 +118,8 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime) -> tuple[li
         for pod in there:
             reasons += unwell(lab, pod, events, cluster)
     complaints = application.complaints(app) if app else []
-    lines += [*table(pods(found, now)), "", *answers(lab, app)]
+    parts = {pod["metadata"]["namespace"] for pod in found} & set(addresses.COMPONENTS)
+    lines += [*table(pods(found, now)), "", *addresses.lines(lab, parts)]
     if complaints or reasons:
         lines += ["", "not well:", *(f"  {line}" for line in [*complaints, *reasons])]
         lines += [f"  try: {line}" for line in advice(app, bool(reasons or complaints), push(lab, app))]

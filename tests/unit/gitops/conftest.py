@@ -53,5 +53,6 @@ def lab(checkout):
     state = checkout / ".lab" / "lab"
     (state / "server.git").mkdir(parents=True)
     git(state / "server.git", "init", "--quiet", "--bare")
+    (state / "lab.yml").write_text(yaml.safe_dump({"lab_https_port": 8443}))
     (state / "credentials.yml").write_text(yaml.safe_dump({"git_push": "secret", "argocd_admin": "other"}))
     return LocalLab("lab", state, 8080, 5001, "packages", checkout)

@@ -1,0 +1,79 @@
+"""`python -m lab open`: what answers where. The play ends with the same lines, and so does `make status`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import yaml
+
+from lab.gitops import GitopsError, state
+from lab.gitops.state import Lab
+from lab.gitops.tree import table
+from lab.kubectl import ClusterError, Kubectl
+
+# What stands beside the service, by the namespace that it is in.
+COMPONENTS = ("argocd", "monitoring")
+
+
+def components(cluster: Kubectl) -> set[str]:
+    """Return which parts the lab has beside the service. Raises ClusterError."""
+    words = ("--all-namespaces", "--output=jsonpath={.items[*].metadata.namespace}")
+    return set(cluster.text("get", "deployments.apps", *words).split()) & set(COMPONENTS)
+
+
+def lines(lab: Lab, parts: Collection[str]) -> list[str]:
+    """Return what answers where, for the parts that this lab has, and the command that leads on."""
+    https = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_https_port"]
+    here = lab.state.relative_to(lab.checkout)
+    name = "" if lab.name == "lab" else f" NAME={lab.name}"
+    rows = [["service", f"http://vars.localhost:{lab.http}/var/a/1   http://localhost:{lab.http}/var/a"],
+            ["over TLS", f"curl --cacert {here}/ca.crt https://vars.localhost:{https}/var/a"],
+            ["registry", f"localhost:{lab.registry}"],
+            ["cluster", f"{here}/bin/kubectl --kubeconfig {here}/kubeconfig get pods -A"],
+            ["passwords", f"make credentials{name}   {here}/credentials.yml"]]  # fmt: skip
+    beside = {
+        "monitoring": [["monitoring", f"http://prometheus.localhost:{lab.http}   make report{name}"],
+                       ["alerts", f"http://alertmanager.localhost:{lab.http}/api/v2/alerts"]],
+        "argocd": [["argocd", f"http://argocd.localhost:{lab.http}/api/version (no web UI: make status{name})"],
+                   ["git", f"{lab.git_url}   git push {lab.name}"]],
+    }  # fmt: skip
+    for part in reversed(COMPONENTS):
+        rows[2:2] = beside[part] if part in parts else [[part, "not in lab_components"]]
+    return table(rows)
+
+
+def pages(lab: Lab) -> list[str]:
+    """Return what is worth a browser's tab: the variables, and the report once there is one."""
+    report = lab.state / "reports" / "report.html"
+    return [f"http://localhost:{lab.http}/var", *([report.as_uri()] if report.is_file() else [])]
+
+
+def browser(environ: Mapping[str, str] = os.environ, find: Callable = webbrowser.get):
+    """Return a browser with a window of its own, or None: one in the terminal would hide what is printed."""
+    if sys.platform != "darwin" and not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
+        return None
+    try:
+        return find()
+    except webbrowser.Error:
+        return None
+
+
+def main(argv: list[str], show: Callable = browser, checkout: Path = state.CHECKOUT) -> int:
+    """Print what answers where and open it in a browser, if there is one; return 0, or 1 after one line that says why not."""
+    options = state.parser(__doc__.splitlines()[0])
+    options.add_argument("--print", action="store_true", dest="only_print", help="open no browser")
+    args = options.parse_args(argv)
+    try:
+        lab = state.load(args.name, checkout)
+        print("\n".join(lines(lab, components(Kubectl(lab.kubectl_options())))))
+    except (GitopsError, ClusterError) as error:
+        print(f"open: {error}", file=sys.stderr)
+        return 1
+    if not args.only_print and (window := show()):
+        for page in pages(lab):
+            window.open(page)
+    return 0
