@@ -72,7 +72,7 @@ backup: $(VENV)/done  ## write the variables into a file under .lab/<name>/backu
 restore: $(VENV)/done  ## have the variables of a backup: make restore FILE=.lab/lab/backups/<time>.dump
 	@$(BIN)/python -m lab restore --name $(NAME) "$(FILE)"
 
-.PHONY: test lint unit integration coverage molecule lifecycle deployments images test-long verify
+.PHONY: test lint unit integration coverage molecule lifecycle deployments walkthrough images test-long verify
 test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
 
 lint: $(VENV)/dev  ## linters
@@ -95,6 +95,9 @@ lifecycle: $(VENV)/dev  ## repairs, restarts and refusals, on a lab of its own
 
 deployments: $(VENV)/dev  ## deployments under load, good ones and broken ones, on a lab of its own
 	@$(PYTEST) tests/deploy
+
+walkthrough: $(VENV)/dev  ## the exercises of WALKTHROUGH.md, as they are written, on a lab of its own
+	@$(PYTEST) -m long tests/walkthrough
 
 images: $(VENV)/dev  ## images against the contract of their namesakes, the charts, the alerts; needs what `up` or `molecule` built
 	@$(PYTEST) tests/images tests/chart tests/rules

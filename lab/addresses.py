@@ -10,13 +10,15 @@ from pathlib import Path
 
 import yaml
 
-from lab.gitops import GitopsError, state
+from lab.gitops import GitopsError, application, state
 from lab.gitops.state import Lab
 from lab.gitops.tree import table
 from lab.kubectl import ClusterError, Kubectl
 
 # What stands beside the service, by the namespace that it is in.
 COMPONENTS = ("argocd", "monitoring")
+# How Argo CD calls the lab's git server.
+INSIDE = "http://git.git.svc"
 
 
 def components(cluster: Kubectl) -> set[str]:
@@ -25,8 +27,14 @@ def components(cluster: Kubectl) -> set[str]:
     return set(cluster.text("get", "deployments.apps", *words).split()) & set(COMPONENTS)
 
 
-def lines(lab: Lab, parts: Collection[str]) -> list[str]:
-    """Return what answers where, for the parts that this lab has, and the command that leads on."""
+def push(lab: Lab, app: dict | None) -> str:
+    """Return how a commit gets to where Argo CD finds the chart."""
+    url = app["spec"]["sources"][0]["repoURL"] if app else INSIDE
+    return f"git push {lab.name}" if url.startswith(INSIDE) else f"git push to {url} (make up has Argo CD look at once)"
+
+
+def lines(lab: Lab, parts: Collection[str], pushed: str = "") -> list[str]:
+    """Return what answers where, for the parts that this lab has, and the command that leads on; `pushed` is what `push` says."""
     https = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_https_port"]
     here = lab.state.relative_to(lab.checkout)
     name = "" if lab.name == "lab" else f" NAME={lab.name}"
@@ -39,7 +47,7 @@ def lines(lab: Lab, parts: Collection[str]) -> list[str]:
         "monitoring": [["monitoring", f"http://prometheus.localhost:{lab.http}   make report{name}"],
                        ["alerts", f"http://alertmanager.localhost:{lab.http}/api/v2/alerts"]],
         "argocd": [["argocd", f"http://argocd.localhost:{lab.http}/api/version (no web UI: make status{name})"],
-                   ["git", f"{lab.git_url}   git push {lab.name}"]],
+                   ["git", f"{lab.git_url}   the chart: {pushed or push(lab, None)}"]],
     }  # fmt: skip
     for part in reversed(COMPONENTS):
         rows[2:2] = beside[part] if part in parts else [[part, "not in lab_components"]]
@@ -69,7 +77,9 @@ def main(argv: list[str], show: Callable = browser, checkout: Path = state.CHECK
     args = options.parse_args(argv)
     try:
         lab = state.load(args.name, checkout)
-        print("\n".join(lines(lab, components(Kubectl(lab.kubectl_options())))))
+        cluster = Kubectl(lab.kubectl_options())
+        parts = components(cluster)
+        print("\n".join(lines(lab, parts, push(lab, application.read(cluster) if "argocd" in parts else None))))
     except (GitopsError, ClusterError) as error:
         print(f"open: {error}", file=sys.stderr)
         return 1

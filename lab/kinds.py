@@ -7,6 +7,7 @@ differs nothing is applied.
 import argparse
 import json
 import sys
+import time
 
 from lab.kubectl import ClusterError, Kubectl, place_arguments
 
@@ -20,9 +21,23 @@ def have(cluster: Kubectl, manifest: str, timeout: float, *, check: bool = False
         return False
     if not check:
         cluster.apply_file(manifest)
-        established = ("wait", "--for=condition=Established", f"--timeout={timeout:.0f}s", "--filename", manifest)
-        cluster.text(*established, timeout=timeout + 5)
+        wait(cluster, manifest, timeout)
     return True
+
+
+def wait(cluster: Kubectl, manifest: str, timeout: float, clock=time) -> None:
+    """Return once the API server serves the kinds of the file. Raises ClusterError where it does not within `timeout` seconds."""
+    end = clock.monotonic() + timeout
+    while True:
+        left = max(1, end - clock.monotonic())
+        try:
+            cluster.text("wait", "--for=condition=Established", f"--timeout={left:.0f}s", "--filename", manifest, timeout=left + 5)
+            return
+        except ClusterError as error:
+            # A kind that was made this moment has no conditions, and kubectl takes that for an error.
+            if "accessor error" not in str(error) or clock.monotonic() >= end:
+                raise
+            clock.sleep(0.2)
 
 
 def main(argv: list[str]) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
 from lab.backup import BackupError
 from lab.backup.database import TABLE, Content, Server
 from lab.cache import file_digest
-from lab.gitops import GitopsError, state
+from lab.gitops import state
 
 
 def free_name(folder: Path, stamp: str) -> Path:
@@ -57,13 +56,11 @@ def backup(server: Server, folder: Path, clock=time.strftime) -> tuple[Path, Con
 
 def main(argv: list[str]) -> int:
     """Print where the backup is; return 0, or 1 after one line that says why there is none."""
-    options = state.parser(__doc__.splitlines()[0])
-    args = options.parse_args(argv)
-    try:
+    args = state.parser(__doc__.splitlines()[0]).parse_args(argv)
+
+    def make() -> list[str]:
         lab = state.load(args.name)
         path, content = backup(Server.of(lab), lab.state / "backups")
-    except (GitopsError, BackupError) as error:
-        print(f"backup: {error}", file=sys.stderr)
-        return 1
-    print(f"{path.relative_to(lab.checkout)}: {content.rows:,} variables, restored into a database beside and compared")
-    return 0
+        return [f"{path.relative_to(lab.checkout)}: {content.rows:,} variables, restored into a database beside and compared"]
+
+    return state.answer(make, "backup", BackupError)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from lab.backup import BackupError
 from lab.backup.database import LONGEST, MEASURE, TABLE, Content, Server, said
 from lab.backup.dump import backup, sum_of
 from lab.cache import file_digest
-from lab.gitops import GitopsError, state
+from lab.gitops import state
 
 COLUMNS = (
     "SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) FROM information_schema.columns"
@@ -110,15 +109,14 @@ def main(argv: list[str]) -> int:
     options = state.parser(__doc__.splitlines()[0])
     options.add_argument("file", help="the backup: make restore FILE=.lab/lab/backups/<time>.dump")
     args = options.parse_args(argv)
-    try:
+
+    def have() -> list[str]:
         lab = state.load(args.name)
         if not args.file:
             there = sorted((lab.state / "backups").glob("*.dump"))
             newest = there[-1].relative_to(lab.checkout) if there else "... (there is no backup yet: make backup)"
             raise BackupError(f"which backup? make restore FILE={newest}")
         content, before = restore(Server.of(lab), Path(args.file), lab.state / "backups")
-    except (GitopsError, BackupError) as error:
-        print(f"restore: {error}", file=sys.stderr)
-        return 1
-    print(f"{content.rows:,} variables are as in {args.file}; what was there before: {before.relative_to(lab.checkout)}")
-    return 0
+        return [f"{content.rows:,} variables are as in {args.file}; what was there before: {before.relative_to(lab.checkout)}"]
+
+    return state.answer(have, "restore", BackupError)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import tarfile
 import time
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from lab.diagnostics import gather, secrets
 from lab.diagnostics.mask import Mask
-from lab.gitops import GitopsError, state
+from lab.gitops import state
 from lab.gitops.state import Lab
 from lab.kubectl import Kubectl
 from lab.preflight import docker
@@ -44,13 +43,12 @@ def main(argv: list[str], checkout: Path = state.CHECKOUT, clock=time.strftime) 
     """Print where the archive is; return 0, or 1 after one line that says why there is none."""
     options = state.parser(__doc__.splitlines()[0])
     args = options.parse_args(argv)
-    try:
+
+    def make() -> list[str]:
         lab = state.load(args.name, checkout, up=False)
-    except GitopsError as error:
-        print(f"diagnostics: {error}", file=sys.stderr)
-        return 1
-    path = lab.state / "diagnostics" / f"{lab.name}-{clock('%Y%m%d-%H%M%S')}.tar.gz"
-    mask = Mask(secrets.known(lab.state, Kubectl(lab.kubectl_options(""))))
-    count = write(path, parts(lab), mask)
-    print(f"{path.relative_to(lab.checkout)}: {count} files, {path.stat().st_size / 1024:,.0f} KiB, {mask.count:,} secrets masked")
-    return 0
+        path = lab.state / "diagnostics" / f"{lab.name}-{clock('%Y%m%d-%H%M%S')}.tar.gz"
+        mask = Mask(secrets.known(lab.state, Kubectl(lab.kubectl_options(""))))
+        count = write(path, parts(lab), mask)
+        return [f"{path.relative_to(lab.checkout)}: {count} files, {path.stat().st_size / 1024:,.0f} KiB, {mask.count:,} secrets masked"]
+
+    return state.answer(make, "diagnostics")

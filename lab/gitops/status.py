@@ -17,8 +17,6 @@ from lab.kubectl import ClusterError, Kubectl
 NAMESPACES = (SERVICE, "traefik", "git", "argocd", "monitoring")
 # Events of a pod, and lines of its log, that are shown.
 EVENTS, LOG_LINES = 3, 5
-# How Argo CD calls the lab's git server.
-INSIDE = "http://git.git.svc"
 
 
 def tree(lab: Lab, app: dict) -> list[str]:
@@ -77,12 +75,6 @@ def unwell(lab: Lab, pod: dict, events: list[dict], cluster: Kubectl) -> list[st
     return [*lines, f"    more: {tool} describe pod {name} --namespace {space}"]
 
 
-def push(lab: Lab, app: dict | None) -> str:
-    """Return how a commit gets to where Argo CD finds the chart."""
-    url = app["spec"]["sources"][0]["repoURL"] if app else INSIDE
-    return f"git push {lab.name}" if url.startswith(INSIDE) else f"git push to {url} (make up has Argo CD look at once)"
-
-
 def advice(app: dict | None, troubled: bool, pushed: str = "git push lab") -> list[str]:
     """Return the commands that help, for what is wrong; `pushed` is how a commit of the chart gets to Argo CD."""
     if app is None:
@@ -119,10 +111,10 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime) -> tuple[li
             reasons += unwell(lab, pod, events, cluster)
     complaints = application.complaints(app) if app else []
     parts = {pod["metadata"]["namespace"] for pod in found} & set(addresses.COMPONENTS)
-    lines += [*table(pods(found, now)), "", *addresses.lines(lab, parts)]
+    lines += [*table(pods(found, now)), "", *addresses.lines(lab, parts, addresses.push(lab, app))]
     if complaints or reasons:
         lines += ["", "not well:", *(f"  {line}" for line in [*complaints, *reasons])]
-        lines += [f"  try: {line}" for line in advice(app, bool(reasons or complaints), push(lab, app))]
+        lines += [f"  try: {line}" for line in advice(app, bool(reasons or complaints), addresses.push(lab, app))]
     well = not reasons and not complaints
     if app is not None:
         status = app.get("status", {})

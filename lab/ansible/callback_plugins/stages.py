@@ -89,7 +89,8 @@ class CallbackModule(CallbackBase):
         for role, seconds in self._seconds.items():
             self._display.display(f"{role:<16}{seconds:8.1f} s{'  slowest' if role == slowest else ''}")
         self._display.display(f"{'all':<16}{total:8.1f} s")
-        if self._state and self._state.is_dir():
+        # A lab that was taken down has no record any more, and gets no report.
+        if self._state and (self._state / "lab.yml").is_file():
             reports = self._state / "reports"
             reports.mkdir(exist_ok=True)
             (reports / "stages.json").write_text(json.dumps({"stages": self._seconds, "total": total}, indent=1))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lab import addresses
 from lab.gitops import status
 from lab.kubectl import ClusterError
 
@@ -99,5 +100,5 @@ def test_command_that_helps(condition, command):
 ])  # fmt: skip
 def test_who_has_a_repository_elsewhere_is_not_told_to_push_to_the_lab(lab, url, said):
     app = {"spec": {"sources": [{"repoURL": url}]}, "status": {"conditions": [{"type": "ComparisonError", "message": "bad"}]}}
-    (line,) = status.advice(app, True, status.push(lab, app))
+    (line,) = status.advice(app, True, addresses.push(lab, app))
     assert said in line

@@ -8,6 +8,13 @@ import yaml
 from lab import addresses
 from lab.gitops.state import Lab
 
+# Argo CD is there, and deploys from the lab's own server.
+KUBECTL = """#!/bin/sh
+case "$*" in
+  *deployments*) echo argocd argocd vars traefik ;;
+  *application*) echo '{"spec": {"sources": [{"repoURL": "http://git.git.svc/vars.git"}]}}' ;;
+esac
+"""
 RECORD = {"lab_http_port": 8080, "lab_https_port": 8443, "lab_registry_port": 5001, "lab_source": "packages"}
 
 
@@ -18,7 +25,7 @@ def lab(tmp_path):
     (state / "bin").mkdir(parents=True)
     (state / "lab.yml").write_text(yaml.safe_dump(RECORD))
     (state / "kubeconfig").touch()
-    (state / "bin" / "kubectl").write_text("#!/bin/sh\necho argocd argocd vars traefik\n")
+    (state / "bin" / "kubectl").write_text(KUBECTL)
     (state / "bin" / "kubectl").chmod(0o755)
     return Lab("lab", state, 8080, 5001, "packages", tmp_path)
 
@@ -53,6 +60,11 @@ def test_part_that_was_left_out_is_said_to_be(lab):
     assert "monitoring  not in lab_components" in text(lab, "argocd")
     assert "argocd      not in lab_components" in text(lab, "monitoring")
     assert "git push" not in text(lab, "monitoring")
+
+
+def test_repository_elsewhere_is_where_a_push_goes(lab):
+    app = {"spec": {"sources": [{"repoURL": "https://host/mine.git"}]}}
+    assert "the chart: git push to https://host/mine.git" in "\n".join(addresses.lines(lab, ["argocd"], addresses.push(lab, app)))
 
 
 def test_parts_are_those_that_the_cluster_has(lab, capsys):
