@@ -81,6 +81,21 @@ def failed(app: dict, wanted: list[str]) -> bool:
     return operation.get("phase") in OVER and matches(operation.get("syncResult", {}).get("revisions", []), wanted)
 
 
+def overtaken(app: dict, wanted: list[str]) -> bool:
+    """Say whether all is as these commits want it, but the last sync was of others and failed.
+
+    So it is after a migration that failed: what was changed back never ran, nothing differs, and nothing syncs by itself.
+    """
+    status = app.get("status", {})
+    sync, operation = status.get("sync", {}), status.get("operationState", {})
+    return (
+        operation.get("phase") in OVER
+        and sync.get("status") == "Synced"
+        and matches(sync.get("revisions", []), wanted)
+        and not matches(operation.get("syncResult", {}).get("revisions", []), wanted)
+    )
+
+
 def refresh(cluster: Kubectl) -> None:
     """Ask Argo CD to compare now, as its webhook would."""
     cluster.text("annotate", KIND, APPLICATION, "--namespace", NAMESPACE, "--overwrite", f"{REFRESH}=normal")
@@ -95,10 +110,11 @@ def sync_again(cluster: Kubectl) -> None:
 def wait(lab: Lab, wanted: list[str], timeout: float, *, again: bool = False, clock=time, cluster: Kubectl | None = None) -> dict:
     """Return the Application once `wanted` run, Synced and Healthy; raise GitopsError with the reason.
 
-    A sync of theirs that failed ends the wait, unless it had failed before and is to be tried `again`.
+    A sync of theirs that failed ends the wait, unless it had failed before and is to be tried `again`. One of others that
+    failed is followed by theirs, so that no Job that failed is left.
     """
     cluster = cluster or Kubectl(lab.kubectl_options(NAMESPACE))
-    start, asked, wrong_since = clock.monotonic(), False, None
+    start, asked, followed, wrong_since = clock.monotonic(), False, False, None
     while True:
         now = clock.monotonic()
         try:
@@ -106,6 +122,10 @@ def wait(lab: Lab, wanted: list[str], timeout: float, *, again: bool = False, cl
             reason, said = missing(app, wanted), complaints(app)
             if reason is None:
                 return app
+            if overtaken(app, wanted) and not followed:
+                sync_again(cluster)
+                followed = True
+                clock.sleep(3)
             if failed(app, wanted):
                 if not again:
                     raise GitopsError(f"Argo CD could not sync: {'; '.join(said)}")

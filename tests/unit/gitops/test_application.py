@@ -114,6 +114,23 @@ def test_sync_that_failed_before_is_tried_once_more(app):
     assert cluster.asked[1] == "patch"
 
 
+def test_sync_of_others_that_failed_is_followed_by_one_of_theirs_once(app):
+    bad = copy.deepcopy(app)
+    bad["status"]["operationState"] |= {"phase": "Failed", "message": "why", "syncResult": {"revisions": ["a", "bad"]}}
+    cluster = Cluster(bad, bad, bad, app)
+    assert waited(cluster) == app
+    assert cluster.asked.count("patch") == 1
+
+
+def test_sync_of_others_that_failed_leaves_it_to_argocd_while_something_differs(app):
+    app["status"]["operationState"] |= {"phase": "Failed", "message": "why", "syncResult": {"revisions": ["a", "bad"]}}
+    app["status"]["sync"]["status"] = "OutOfSync"
+    cluster = Cluster(app)
+    with pytest.raises(GitopsError, match="Argo CD says OutOfSync"):
+        waited(cluster)
+    assert "patch" not in cluster.asked
+
+
 def test_comparison_error_is_given_some_time_and_ends_the_wait(app):
     app["status"]["sync"] |= {"status": "Unknown", "revisions": ["", ""]}
     app["status"]["conditions"] = [{"type": "ComparisonError", "message": "no chart"}]
