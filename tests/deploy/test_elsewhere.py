@@ -1,68 +1,81 @@
 """Argo CD deploys the chart from a repository of the user's own, which the lab knows nothing of but its URL."""
 
 import json
-import os
+import shutil
 import subprocess
 
 import pytest
 
 PATH = "charts/mine"
+NAMESPACE = "elsewhere"
+LABELS = {"app.kubernetes.io/name": "elsewhere"}
 
 
-def docker(*words):
-    """Return what docker prints."""
-    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True, timeout=120).stdout.strip()
+def server(image):
+    """Return a git server with an empty repository `mine`, on a port of every node: this machine and pods reach it alike."""
+    container = {
+        "name": "git", "image": image, "env": [{"name": "GIT_REPOSITORIES", "value": "mine"}],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/mine.git/HEAD", "port": "http"}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": "/srv/git"}, {"name": "users", "mountPath": "/etc/git-server"}],
+    }  # fmt: skip
+    pod = {"containers": [container], "securityContext": {"fsGroup": 10002}, "terminationGracePeriodSeconds": 1,
+           "volumes": [{"name": "data", "emptyDir": {}}, {"name": "users", "secret": {"secretName": "users"}}]}  # fmt: skip
+    own = {"namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", **own}, "stringData": {"users": "me:mine\n"}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "git", **own},
+         "spec": {"type": "NodePort", "selector": LABELS, "ports": [{"port": 80, "targetPort": "http"}]}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "git", **own},
+         "spec": {"selector": {"matchLabels": LABELS}, "template": {"metadata": {"labels": LABELS}, "spec": pod}}},
+    ]}  # fmt: skip
 
 
 class Elsewhere:
-    """A git server beside the cluster, with one repository that has the lab's chart under another path."""
+    """A repository on that server, which has the lab's chart under another path."""
 
-    def __init__(self, folder, url):
-        self.work, self.served, self.url = folder / "work", folder / "served" / "mine.git", url
+    def __init__(self, work, address):
+        self.work, self.url, self._push = work, f"http://{address}/mine.git", f"http://me:mine@{address}/mine.git"
 
     def git(self, *words):
         """Return what git prints in the user's clone."""
         return subprocess.run(["git", *words], cwd=self.work, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
     def commit(self, old, new):
-        """Replace text in the chart's values, commit that, have the server serve it; return the commit."""
+        """Replace text in the chart's values, commit and push that."""
         values = self.work / PATH / "values.yaml"
         assert old in values.read_text()
         values.write_text(values.read_text().replace(old, new))
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "Change the chart")
-        self.git("push", "--quiet", str(self.served), "HEAD:main")
-        return self.git("rev-parse", "HEAD")
+        self.git("push", "--quiet", self._push, "HEAD:main")
 
 
 @pytest.fixture(scope="module")
 def elsewhere(lab, tmp_path_factory):
-    """A repository on a server outside the cluster; afterwards the lab deploys from its own again."""
+    """A repository that the lab did not set up; afterwards the lab deploys from its own again."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    made = Elsewhere(folder, "")
-    chart = made.work / PATH
-    chart.parent.mkdir(parents=True)
-    subprocess.run(["cp", "--recursive", lab.checkout / "app" / "chart", chart], check=True)
+    image = lab.kubectl("get", "deployment", "git", "--namespace=git", "--output=jsonpath={.spec.template.spec.containers[0].image}")
+    (folder / "server.json").write_text(json.dumps(server(image)))
+    lab.kubectl("apply", f"--filename={folder / 'server.json'}")
+    lab.kubectl("rollout", "status", "deployment/git", f"--namespace={NAMESPACE}", "--timeout=50s")
+    node = lab.kubectl("get", "nodes", "--output=jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}")
+    port = lab.kubectl("get", "service", "git", f"--namespace={NAMESPACE}", "--output=jsonpath={.spec.ports[0].nodePort}")
+    made = Elsewhere(folder / "work", f"{node}:{port}")
+    shutil.copytree(lab.checkout / "app" / "chart", made.work / PATH)
     made.git("init", "--quiet", "--initial-branch=main")
     for key, value in (("user.name", "tests"), ("user.email", "tests@localhost"), ("commit.gpgsign", "false")):
         made.git("config", key, value)
-    made.git("init", "--quiet", "--bare", "--initial-branch=main", str(made.served))
+    # A moment passes until the node leads its port there.
+    lab.until(lambda: subprocess.run(["git", "ls-remote", made.url], capture_output=True, timeout=30).returncode == 0, "it answers")
     made.commit("drainSeconds: 5", "drainSeconds: 6")
-    # The image of the lab's own git server, from the lab's registry, as a container on the network of its nodes.
-    image = json.loads(lab.kubectl("get", "deployment", "git", "--namespace", "git", "--output", "json"))
-    (container,) = image["spec"]["template"]["spec"]["containers"]
-    name = f"{lab.name}-elsewhere"
-    docker("run", "--detach", "--name", name, "--network", lab.name, "--user", f"{os.getuid()}:{os.getgid()}",
-           "--volume", f"{made.served.parent}:/srv/git:ro", f"localhost:{lab.registry_port}/{container['image']}")  # fmt: skip
-    try:
-        made.url = f"http://{docker('inspect', '--format', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', name)}:8080/mine.git"
-        yield made
-        run = lab.up()
-        assert run.code == 0, run.output[-3000:]
-        assert sources(lab)[0]["repoURL"] != made.url
-        assert lab.git("remote") == f"{lab.name}\norigin"
-    finally:
-        docker("rm", "--force", "--volumes", name)
+    yield made
+    run = lab.up()
+    assert run.code == 0, run.output[-3000:]
+    assert sources(lab)[0]["repoURL"] != made.url
+    assert lab.git("remote") == f"{lab.name}\norigin"
+    lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def sources(lab):

@@ -77,11 +77,6 @@ class Lab:
         """The port that leads to Traefik."""
         return yaml.safe_load((self.state / "lab.yml").read_text())["lab_http_port"]
 
-    @property
-    def registry_port(self) -> int:
-        """The port that leads to the lab's registry."""
-        return yaml.safe_load((self.state / "lab.yml").read_text())["lab_registry_port"]
-
     def kubectl(self, *words: str) -> str:
         """Return what kubectl prints."""
         command = [self.state / "bin" / "kubectl", f"--kubeconfig={self.state / 'kubeconfig'}", *words]
