@@ -39,7 +39,8 @@ def complaints(app: dict) -> list[str]:
     status = app.get("status", {})
     lines = [f"{item['type']}: {short(item['message'])}" for item in status.get("conditions", []) if item["type"].endswith("Error")]
     operation = status.get("operationState", {})
-    if operation.get("phase") in OVER or operation.get("retryCount"):
+    phase = operation.get("phase")
+    if phase in OVER or (phase == "Running" and operation.get("retryCount")):
         for item in operation.get("syncResult", {}).get("resources", []):
             if item.get("status") == "SyncFailed" or item.get("hookPhase") in OVER:
                 lines.append(f"{item['kind']}/{item['name']}: {short(item.get('message', ''))}")

@@ -136,3 +136,9 @@ def test_comparison_error_is_given_some_time_and_ends_the_wait(app):
     app["status"]["conditions"] = [{"type": "ComparisonError", "message": "no chart"}]
     with pytest.raises(GitopsError, match="cannot compare: ComparisonError: no chart"):
         waited(Cluster(app), timeout=100)
+
+
+@pytest.mark.parametrize(("phase", "said"), [("Succeeded", []), ("Running", ["sync Running: one more try"])])
+def test_sync_that_succeeded_at_its_second_try_is_no_complaint(phase, said):
+    app = {"status": {"operationState": {"phase": phase, "retryCount": 1, "message": "one more try"}}}
+    assert application.complaints(app) == said
