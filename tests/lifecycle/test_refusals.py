@@ -60,6 +60,7 @@ def test_down_without_an_engine_has_nothing_to_do(no_engine):
 def test_down_without_an_engine_does_not_forget_a_lab_that_may_still_be_in_it(no_engine):
     lab = Lab("refused")
     lab.state.mkdir(parents=True)
+    (lab.state / "lab.yml").write_text("lab_name: refused\n")
     run = lab.down(*no_engine)
     assert run.code != 0
     assert "No Docker engine answers" in run.reason
