@@ -122,7 +122,7 @@ bench-up: $(VENV)/dev  ## measure cold, warm, rerun and down
 	@$(BIN)/python -m lab bench-up
 
 requirements: $(VENV)/dev  ## compile the hash-locked requirements anew
-	@for file in app/requirements requirements requirements-dev tests/requirements; do $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $$file.in; done
+	@for file in app/requirements requirements requirements-dev tests/requirements; do $(BIN)/pip-compile --quiet --generate-hashes --no-strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $$file.in; done
 
 # From checkout to published image; these need Docker, git and Python, and no set-up.
 .PHONY: image image-release image-migrations image-test image-test-build image-test-run
