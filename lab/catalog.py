@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,13 @@ class Component:
 
     @property
     def kind(self) -> str:
-        """How it is made: go, pip, apt, rootfs, node, c or dockerfile."""
+        """How it is made (go, pip, apt, rootfs, node, c, dockerfile), or had from upstream (pull, download, chart)."""
         return self.build["kind"]
+
+    @property
+    def pulled(self) -> bool:
+        """Whether it is an image that whoever needs it pulls from upstream, so that nothing is made."""
+        return self.kind == "pull"
 
     @property
     def release(self) -> str:
@@ -51,8 +57,13 @@ class Component:
 
     @property
     def deployed(self) -> bool:
-        """Whether the cluster pulls its image from the lab's registry."""
+        """Whether the cluster runs its image."""
         return self.image is not None and self.install in ("kubeadm", "manifest", "chart", "node")
+
+    @property
+    def pushed(self) -> bool:
+        """Whether the cluster pulls its image from the lab's registry."""
+        return self.deployed and not self.pulled
 
 
 class Catalog:
@@ -65,14 +76,16 @@ class Catalog:
         self.toolchain: dict[str, Any] = data.get("toolchain", {})
         self.batches: dict[str, Any] = data.get("batches", {})
         self.components: dict[str, Component] = {}
-        for name, sources in data["components"].items():
-            if source not in sources:
-                raise CatalogError(f"catalog: source '{source}' provides no {name} (it has: {', '.join(sources)})")
-            self.components[name] = self._component(name, sources[source])
+        for name, entries in data["components"].items():
+            if source in entries:
+                self.components[name] = self._component(name, entries[source])
+        if not self.components:
+            known = sorted({name for entries in data["components"].values() for name in entries})
+            raise CatalogError(f"catalog: there is no source '{source}' (there are: {', '.join(known)})")
         for component in self.components.values():
             for base in self.bases(component):
                 if base not in self.components:
-                    raise CatalogError(f"catalog: {component.name} is based on {base}, which nothing provides")
+                    raise CatalogError(f"catalog: {component.name} is based on {base}, which source '{source}' does not provide")
 
     @staticmethod
     def _component(name: str, entry: dict[str, Any]) -> Component:
@@ -132,12 +145,25 @@ def repository(reference: str) -> str:
     return f"{first}/{rest}"
 
 
-def sources(path: Path = CATALOG) -> list[str]:
+def catalog_file() -> Path:
+    """Return the catalog that is read: the lab's own, or the one that `LAB_CATALOG` names, with other versions or digests."""
+    return Path(os.environ.get("LAB_CATALOG") or CATALOG)
+
+
+def read(path: Path | None = None) -> dict[str, Any]:
+    """Return the data of the catalog `path`, or of the one that is read by default; raise CatalogError where it cannot be read."""
+    path = path or catalog_file()
+    try:
+        return yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except OSError as error:
+        raise CatalogError(f"catalog: {path} cannot be read ({error.strerror}): check LAB_CATALOG") from None
+
+
+def sources(path: Path | None = None) -> list[str]:
     """Return the names of every source the catalog knows."""
-    components = yaml.safe_load(path.read_text())["components"]
-    return sorted({source for entry in components.values() for source in entry})
+    return sorted({source for entry in read(path)["components"].values() for source in entry})
 
 
-def load(source: str, path: Path = CATALOG) -> Catalog:
+def load(source: str, path: Path | None = None) -> Catalog:
     """Read the catalog for `source`; raise CatalogError, naming what is wrong."""
-    return Catalog(yaml.safe_load(path.read_text()), source)
+    return Catalog(read(path), source)

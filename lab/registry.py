@@ -75,7 +75,7 @@ def copy(blobs: Path, layout: Path, target: str, log: Path) -> None:
 
 
 def push(plan: Plan, names: list[str], registry: Registry, log: Path, copy: Callable[..., None] = copy) -> list[str]:
-    """Push those of `names` that the cluster deploys and the registry lacks; return their references.
+    """Push those of `names` that the cluster pulls from the registry and it lacks; return their references.
 
     Several at a time: much of a copy is waiting for the registry's disk.
     """
@@ -89,7 +89,7 @@ def push(plan: Plan, names: list[str], registry: Registry, log: Path, copy: Call
         return plan.reference(name)
 
     with ThreadPoolExecutor(max_workers=COPIES) as pool:
-        return [done for done in pool.map(one, [name for name in names if plan.catalog[name].deployed]) if done]
+        return [done for done in pool.map(one, [name for name in names if plan.catalog[name].pushed]) if done]
 
 
 def hosts_toml(host: str, mirror: str) -> str:

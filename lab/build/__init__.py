@@ -1,4 +1,4 @@
-"""Make the lab's components from the packages source: `python -m lab build`.
+"""Have the lab's components, made or from upstream: `python -m lab build`.
 
 Standard output carries one JSON document for whoever called; what is going on goes to standard error and to
 `logs/progress.log` of the lab's state folder.
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab import catalog
+from lab import catalog, mirrors
 from lab.build import engine, golang, jobs, tools
 from lab.build.plan import LANES, Plan
 from lab.cache import Store, cache_dir
@@ -49,7 +49,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 def plan_for(args: argparse.Namespace) -> tuple[Plan, list[str]]:
     """Return the plan for the parsed `args`, and the names of the components that are asked for."""
     components = catalog.load(args.source)
-    plan = Plan(components, Store(cache_dir()), CHECKOUT, args.registry_port)
+    plan = Plan(components, Store(cache_dir()), CHECKOUT, args.registry_port, mirrors.load(args.state_dir))
     wanted = None if args.parts is None else {None, *args.parts.split(",")}
     return plan, [
         name
@@ -100,16 +100,20 @@ def link_tools(plan: Plan, names: list[str], folder: Path) -> bool:
 
 
 def summary(plan: Plan, names: list[str]) -> dict[str, Any]:
-    """Return what roles need to know: references, digests and manifests of the components `names`."""
+    """Return what roles need to know: references, manifests and charts of the components `names`."""
     images = [name for name in names if plan.catalog[name].image]
     manifests = [name for name in names if plan.catalog[name].manifest]
+    charts = {
+        plan.catalog[name].build["chart"]: plan.artifact(name) for name in names if plan.catalog[name].kind == "chart"
+    }
     return {
         "refs": {name: plan.reference(name) for name in images},
         "versions": {name: plan.catalog[name].version for name in names},
         "hosts": sorted(
-            {catalog.repository(plan.reference(name)).split("/")[0] for name in images if plan.catalog[name].deployed}
+            {catalog.repository(plan.reference(name)).split("/")[0] for name in images if plan.catalog[name].pushed}
         ),
         "manifests": {name: str(plan.artifact(name) / "manifest.yaml") for name in manifests},
+        "charts": {name: str(folder / "chart") for name, folder in charts.items()},
     }
 
 
@@ -140,7 +144,7 @@ def absent(plan: Plan, names: list[str], logs: Path) -> list[str]:
     """Return those of `names` whose image the engine lacks, once an engine answers."""
     for name in names[:1]:
         engine.wait(logs / f"load-{name}.log")
-    return [name for name in names if not engine.has(plan.reference(name), plan.key(name))]
+    return [name for name in names if not plan.engine_has(name)]
 
 
 def clean(plan: Plan) -> dict[str, Any]:

