@@ -98,6 +98,12 @@ def compare(live: list[dict], given: set[str]) -> dict:
             "pending": pending}
 
 
+def known(cluster: Kubectl, kinds: list[str]) -> list[str]:
+    """Return those of `kinds` (`prometheuses.monitoring.coreos.com`) that the cluster has. Raises ClusterError."""
+    served = set(cluster.text("api-resources", "--output=name", "--cached").split()) if kinds else set()
+    return [kind for kind in kinds if kind in served]
+
+
 def look(cluster: Kubectl, definitions: list[dict], timeout: float, clock=time, kinds: str = KINDS) -> dict:
     """Compare once nothing given is on its way out: an object that is being deleted cannot be repaired.
 
@@ -147,12 +153,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("verb", choices=["look", "wait"])
     parser.add_argument("--timeout", type=float, default=120, help="longest wait, in seconds")
     parser.add_argument("--kinds", action="append", default=[], help="one more kind to look at; it has to be known to the cluster")
+    parser.add_argument("--check", action="store_true", help="more kinds may still be to come: look at those that are known")
     arguments(parser)
     options = parser.parse_args(argv)
     cluster = Kubectl(options)
     try:
         if options.verb == "look":
-            print(json.dumps(look(cluster, json.load(sys.stdin), options.timeout, kinds=",".join([KINDS, *options.kinds]))))
+            more = known(cluster, options.kinds) if options.check else options.kinds
+            print(json.dumps(look(cluster, json.load(sys.stdin), options.timeout, kinds=",".join([KINDS, *more]))))
             return 0
         problem = wait(cluster, options.timeout, kinds=",".join([WORKLOADS, *options.kinds]))
     except ClusterError as error:

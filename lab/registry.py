@@ -74,22 +74,30 @@ def copy(blobs: Path, layout: Path, target: str, log: Path) -> None:
          f"oci:{layout}:image", f"docker://{target}"], log, env={"no_proxy": "*"})  # fmt: skip
 
 
+def lacking(plan: Plan, names: list[str], registry: Registry) -> list[str]:
+    """Return those of `names` that the cluster pulls from the registry and it lacks, or has with other content."""
+
+    def lacks(name: str) -> bool:
+        return registry.digest(*path_of(plan.reference(name))) != plan.layouts.digest(plan.artifact(name) / "oci")
+
+    with ThreadPoolExecutor(max_workers=COPIES) as pool:
+        pushed = [name for name in names if plan.catalog[name].pushed]
+        return [name for name, absent in zip(pushed, pool.map(lacks, pushed), strict=True) if absent]
+
+
 def push(plan: Plan, names: list[str], registry: Registry, log: Path, copy: Callable[..., None] = copy) -> list[str]:
-    """Push those of `names` that the cluster pulls from the registry and it lacks; return their references.
+    """Push what the registry is `lacking` of `names`; return their references.
 
     Several at a time: much of a copy is waiting for the registry's disk.
     """
 
-    def one(name: str) -> str | None:
+    def one(name: str) -> str:
         repository_path, tag = path_of(plan.reference(name))
-        layout = plan.artifact(name) / "oci"
-        if registry.digest(repository_path, tag) == plan.layouts.digest(layout):
-            return None
-        copy(plan.layouts.blobs, layout, f"{registry.address}/{repository_path}:{tag}", log)
+        copy(plan.layouts.blobs, plan.artifact(name) / "oci", f"{registry.address}/{repository_path}:{tag}", log)
         return plan.reference(name)
 
     with ThreadPoolExecutor(max_workers=COPIES) as pool:
-        return [done for done in pool.map(one, [name for name in names if plan.catalog[name].pushed]) if done]
+        return list(pool.map(one, lacking(plan, names, registry)))
 
 
 def hosts_toml(host: str, mirror: str) -> str:
@@ -103,15 +111,19 @@ def hosts_toml(host: str, mirror: str) -> str:
     return "\n".join(lines + ([] if own else ["  override_path = true"])) + "\n"
 
 
-def configure_mirrors(hosts: list[str], mirror: str, folder: Path) -> bool:
-    """Write `folder` (containerd's config_path) so that images of `hosts` come from `mirror`; say whether it changed."""
+def configure_mirrors(hosts: list[str], mirror: str, folder: Path, *, check: bool = False) -> bool:
+    """Write `folder` (containerd's config_path) so that images of `hosts` come from `mirror`; say whether it changed.
+
+    Under `check` nothing is written.
+    """
     changed = False
     for host in hosts:
         file, text = folder / host / "hosts.toml", hosts_toml(host, mirror)
         if not file.exists() or file.read_text() != text:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
             changed = True
+            if not check:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
     return changed
 
 
@@ -120,6 +132,7 @@ def main(argv: list[str]) -> int:
     options = build.parser(__doc__.splitlines()[0])
     options.add_argument("--mirror", default="", help="host:port under which nodes reach the registry; writes certs.d")
     options.add_argument("--timeout", type=float, default=30, help="seconds to wait, at most, until the registry answers")
+    options.add_argument("--check", action="store_true", help="push nothing; say whether anything would be pushed or written")
     args = options.parse_args(argv)
     with contextlib.redirect_stdout(sys.stderr):
         try:
@@ -131,10 +144,10 @@ def main(argv: list[str]) -> int:
             log.parent.mkdir(parents=True, exist_ok=True)
             registry = Registry(f"127.0.0.1:{args.registry_port}")
             hosts = build.summary(plan, names)["hosts"] if args.mirror else []
-            configured = configure_mirrors(hosts, args.mirror, args.state_dir / "certs.d")
+            configured = configure_mirrors(hosts, args.mirror, args.state_dir / "certs.d", check=args.check)
             registry.wait(args.timeout)
             with build.locked(log.with_suffix(".lock"), print):
-                pushed = push(plan, names, registry, log)
+                pushed = lacking(plan, names, registry) if args.check else push(plan, names, registry, log)
         except (*build.ERRORS, ToolError, OSError) as error:
             print(f"push: {error}")
             return 1

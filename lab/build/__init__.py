@@ -83,15 +83,17 @@ def locked(path: Path, say: Any, timeout: float = LOCK_TIMEOUT) -> Iterator[None
         yield
 
 
+def links(plan: Plan, names: list[str], folder: Path) -> list[tuple[Path, Path]]:
+    """Return the links that `folder` is to have to the host's tools (kind, kubectl, helm), each with its target."""
+    tools = [name for name in names if plan.catalog[name].install == "host" and plan.catalog[name].image is None]
+    return [(folder / name, plan.artifact(name) / name) for name in tools]
+
+
 def link_tools(plan: Plan, names: list[str], folder: Path) -> bool:
-    """Link the host's tools (kind, kubectl, helm) into `folder`; say whether anything changed."""
+    """Have the links in `folder`; say whether anything changed."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = False
-    for name in names:
-        component = plan.catalog[name]
-        if component.install != "host" or component.image is not None:
-            continue
-        link, target = folder / name, plan.artifact(name) / name
+    for link, target in links(plan, names, folder):
         if not link.is_symlink() or link.readlink() != target:
             link.unlink(missing_ok=True)
             link.symlink_to(target)
@@ -140,6 +142,13 @@ def build(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dic
     return {**summary(plan, names), "built": seconds, "loaded": loaded, "changed": bool(seconds or loaded or linked)}
 
 
+def compare(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dict[str, Any]:
+    """Return the summary that `build` would, and whether it would change anything; nothing is made."""
+    stale = [link for link, target in links(plan, names, state_dir / "bin") if not link.is_symlink() or link.readlink() != target]
+    missing = [name for name in load if not engine.has(plan.reference(name), plan.key(name))]
+    return {**summary(plan, names), "built": {}, "loaded": [], "changed": bool(plan.missing(names) or missing or stale)}
+
+
 def absent(plan: Plan, names: list[str], logs: Path) -> list[str]:
     """Return those of `names` whose image the engine lacks, once an engine answers."""
     for name in names[:1]:
@@ -172,6 +181,7 @@ def main(argv: list[str]) -> int:
     options.add_argument("--load", default="", help="components to bring into the Docker engine, comma-separated")
     options.add_argument("--clean", action="store_true", help="remove the cache, and the engine's images made from it")
     options.add_argument("--missing", action="store_true", help="make nothing; list what is missing")
+    options.add_argument("--check", action="store_true", help="make nothing; say what would be named, and whether anything would change")
     options.add_argument("--behind", action="store_true", help="let everything else on this machine go first")
     args = options.parse_args(argv)
     if args.behind:
@@ -180,12 +190,15 @@ def main(argv: list[str]) -> int:
     with contextlib.redirect_stdout(sys.stderr):
         try:
             plan, names = plan_for(args)
+            load = [name for name in args.load.split(",") if name]
             if args.missing:
                 result: dict[str, Any] = {"missing": plan.missing(names)}
+            elif args.check:
+                result = compare(plan, names, args.state_dir, load)
             elif args.clean:
                 result = clean(plan)
             else:
-                result = build(plan, names, args.state_dir, [name for name in args.load.split(",") if name])
+                result = build(plan, names, args.state_dir, load)
         except ERRORS as error:
             print(f"build: {error}")
             return 1

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
@@ -45,14 +48,15 @@ class Entry:
 class Images:
     """The branch, in a bare clone of the state folder, so that the user's own repository never sees it."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, folder: Path | None = None) -> None:
+        """Take the lab, and another folder for the clone where the lab's own is to stay as it is."""
         self.lab = lab
-        folder = lab.state / "values.git"
+        # Where the user has a repository elsewhere, no remote was set up, and nobody else kept it.
+        keep_credential(lab, check=folder is not None)
+        folder = folder or lab.state / "values.git"
         if not (folder / "HEAD").exists():
             folder.mkdir(exist_ok=True)
             Git(folder)("init", "--quiet", "--bare")
-        # Where the user has a repository elsewhere, no remote was set up, and nobody else kept it.
-        keep_credential(lab)
         self._git = Git(folder, lab)
 
     def fetch(self) -> str | None:
@@ -109,6 +113,15 @@ def before(history: list[Entry]) -> Entry:
     raise GitopsError(f"there is nothing to go back to: {history[0].tag} is the first that was deployed")
 
 
+def compare(lab: Lab, web: str, migrations: str) -> dict:
+    """Return what `have` would, changing nothing: a server that does not answer is still to come."""
+    found: list[Entry] = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(GitopsError):
+        branch = Images(lab, Path(folder))
+        found = branch.history() if branch.fetch() else []
+    return {"changed": not found or found[0].images != (web, migrations), "commit": found[0].commit if found else ""}
+
+
 def have(lab: Lab, web: str, migrations: str, timeout: float) -> dict:
     """Have the branch name these images; return its commit and whether it changed."""
     branch = Images(lab)
@@ -124,8 +137,14 @@ def main(argv: list[str]) -> int:
     options.add_argument("--web", required=True, help="reference of the service's image")
     options.add_argument("--migrations", required=True, help="reference of the migrations' image")
     options.add_argument("--timeout", type=float, default=60, help="seconds to wait, at most, until the server answers")
+    options.add_argument("--check", action="store_true", help="change nothing; say whether anything would change")
     args = options.parse_args(argv)
-    return state.answer(lambda: have(state.load(args.name), args.web, args.migrations, args.timeout))
+
+    def answered() -> dict:
+        lab = state.load(args.name)
+        return compare(lab, args.web, args.migrations) if args.check else have(lab, args.web, args.migrations, args.timeout)
+
+    return state.answer(answered)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The user's side of the lab's git server: the remote, and the push of what is checked out.
 
-`python -m lab.gitops.remote have|push|forget --name LAB` prints what it did as JSON. The password stays out of the
+`python -m lab.gitops.remote have|push|forget --name LAB` prints what it did as JSON, or with `--check` would. The password stays out of the
 repository's configuration: that names a file of the lab's state folder, which only its owner can read.
 """
 
@@ -23,10 +23,13 @@ def values(git: Git, key: str) -> list[str]:
         return []
 
 
-def have(lab: Lab) -> dict:
-    """Set the remote up, called as the lab is; one of that name that leads elsewhere is the user's and stays."""
+def have(lab: Lab, *, check: bool = False) -> dict:
+    """Set the remote up, called as the lab is; one of that name that leads elsewhere is the user's and stays.
+
+    Under `check` nothing is set; so it is with the others.
+    """
     git = Git(lab.checkout)
-    changed = keep_credential(lab)
+    changed = keep_credential(lab, check=check)
     remote = f"remote.{lab.name}"
     url = values(git, f"{remote}.url")
     if url and not (url[0] == lab.git_url or url[0].startswith(OURS)):
@@ -36,6 +39,8 @@ def have(lab: Lab) -> dict:
     for key, items in wanted.items():
         if values(git, key) != items:
             changed = True
+            if check:
+                continue
             if values(git, key):
                 git("config", "--local", "--unset-all", key)
             for item in items:
@@ -43,7 +48,7 @@ def have(lab: Lab) -> dict:
     return {"changed": changed}
 
 
-def forget(lab: Lab) -> dict:
+def forget(lab: Lab, *, check: bool = False) -> dict:
     """Take out of the repository's configuration what `have` put there."""
     git = Git(lab.checkout)
     try:
@@ -54,12 +59,12 @@ def forget(lab: Lab) -> dict:
     url = values(git, f"remote.{lab.name}.url")
     wanted = [f"credential.{base}", f"http.{base}/"] + ([f"remote.{lab.name}"] if url and url[0].startswith(OURS) else [])
     found = [section for section in wanted if any(key.rpartition(".")[0].lower() == section.lower() for key in sections)]
-    for section in found:
+    for section in [] if check else found:
         git("config", "--local", "--remove-section", section)
     return {"changed": bool(found)}
 
 
-def push(lab: Lab, timeout: float) -> dict:
+def push(lab: Lab, timeout: float, *, check: bool = False) -> dict:
     """Have the lab's branch `main` at the checkout's HEAD, whatever it was at; try for `timeout` seconds."""
     commit, git = head(lab.checkout), Git(lab.checkout, lab)
 
@@ -67,10 +72,18 @@ def push(lab: Lab, timeout: float) -> dict:
         """Push where it has to be; say whether it had."""
         if git("ls-remote", lab.git_url, "refs/heads/main", timeout=15).partition("\t")[0] == commit:
             return False
+        if check:
+            return True
         git("push", "--quiet", "--force", lab.git_url, f"{commit}:refs/heads/main")
         return True
 
-    changed = patiently(once, lab.git_url, timeout)
+    try:
+        changed = patiently(once, lab.git_url, 0 if check else timeout)
+    except GitopsError:
+        # The server may still be to come.
+        if not check:
+            raise
+        changed = True
     edited = git("status", "--porcelain", "--", "app/chart").splitlines()
     answer = {"changed": changed, "commit": commit}
     if edited:
@@ -83,9 +96,10 @@ def main(argv: list[str]) -> int:
     options = state.parser(__doc__.splitlines()[0])
     options.add_argument("verb", choices=["have", "push", "forget"])
     options.add_argument("--timeout", type=float, default=60, help="seconds to wait, at most, until the server answers")
+    options.add_argument("--check", action="store_true", help="change nothing; say whether anything would change")
     args = options.parse_args(argv)
-    verbs = {"have": have, "push": lambda lab: push(lab, args.timeout), "forget": forget}
-    return state.answer(lambda: verbs[args.verb](state.load(args.name, up=args.verb != "forget")))
+    verbs = {"have": have, "push": lambda lab, check: push(lab, args.timeout, check=check), "forget": forget}
+    return state.answer(lambda: verbs[args.verb](state.load(args.name, up=args.verb != "forget"), check=args.check))
 
 
 if __name__ == "__main__":

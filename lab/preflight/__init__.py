@@ -34,16 +34,17 @@ def check_variables(wanted: Mapping[str, Any]) -> list[Finding]:
             + variables.wrong_settings(wanted["settings"], catalog.sources()))
 
 
-def missing_components(wanted: Mapping[str, Any]) -> bool:
-    """Say whether anything has still to be built."""
-    if wanted["to_build"] != "auto":
-        return str(wanted["to_build"]).lower() == "true"
+def missing_components(wanted: Mapping[str, Any]) -> list[str]:
+    """Return what has still to be built; where it was said that something has, without looking, that is everything."""
+    if str(wanted["to_build"]).lower() == "false":
+        return []
     from lab.build.plan import Plan
 
     components = catalog.load(wanted["settings"]["lab_source"])
     plan = Plan(components, cache.Store(cache.cache_dir()), Path(wanted["checkout"]), int(wanted["settings"]["lab_registry_port"]))
     parts = wanted["settings"].get("lab_components", [])
-    return bool(plan.missing([name for name, item in components.components.items() if item.part is None or item.part in parts]))
+    names = [name for name, item in components.components.items() if item.part is None or item.part in parts]
+    return plan.missing(names) if wanted["to_build"] == "auto" else names
 
 
 def engine_pid() -> int | None:
@@ -92,11 +93,15 @@ def check_registries() -> list[Finding]:
 
 @dataclass
 class Report:
-    """What a look at the machine brings: what is wrong, whether something is to be built, whether no node is there yet."""
+    """What a look at the machine brings: what is wrong, what is to be built, whether no node is there yet.
+
+    `stands` says that the lab's containers run, and its folder has what leads to them: it can be compared with.
+    """
 
     findings: list[Finding] = field(default_factory=list)
-    builds: bool = False
+    missing: list[str] = field(default_factory=list)
     fresh: bool = False
+    stands: bool = False
 
 
 def preflight(wanted: Mapping[str, Any]) -> Report:
@@ -105,22 +110,24 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
     if findings:
         return Report(findings)
     try:
-        to_build = wanted["state"] == "present" and missing_components(wanted)
+        missing = missing_components(wanted) if wanted["state"] == "present" else []
     except catalog.CatalogError as error:
         return Report([Finding("catalog", str(error))])
     settings, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
     lock, mine = state_dir / living.LOCK, living.run_of(os.getpid())
-    report = Report(living.in_progress(lock, mine), builds=to_build)
+    report = Report(living.in_progress(lock, mine), missing)
     if wanted["state"] == "present" and not report.findings:
         engine = docker.ask()
         asked = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
         report.fresh = not engine.nodes(settings["lab_name"])
+        report.stands = engine.stands(settings["lab_name"], str(state_dir)) and living.complete(state_dir)
         report.findings += living.changed_settings(state_dir / "lab.yml", settings)
+        report.findings += living.lost_passwords(state_dir, report.fresh)
         report.findings += repository.repository(settings, Path(wanted["checkout"]))
         report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
         report.findings += ports.taken_ports(asked, engine, str(state_dir))
-        report.findings += check_host(wanted, engine, to_build)
-        report.findings += check_registries() if to_build else []
+        report.findings += check_host(wanted, engine, bool(missing))
+        report.findings += check_registries() if missing else []
     # Taking down a lab that is not there is no reason to make its folder.
     there = wanted["state"] == "present" or state_dir.is_dir()
     if wanted["lock"] and all(found.warning for found in report.findings) and there:
@@ -140,7 +147,8 @@ def main(argv: list[str]) -> int:
     refused = [found.message for found in findings if not found.warning]
     warned = [found.message for found in findings if found.warning]
     if args.json:
-        print(json.dumps({"findings": refused, "warnings": warned, "builds": report.builds, "fresh": report.fresh}))
+        print(json.dumps({"findings": refused, "warnings": warned, "missing": report.missing, "fresh": report.fresh,
+                          "stands": report.stands}))
         return 0
     for line in [*refused, *(f"warning: {line}" for line in warned)]:
         print(line, file=sys.stderr)

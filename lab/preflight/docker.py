@@ -47,6 +47,12 @@ class Engine:
         """Return the nodes of the kind cluster of that name."""
         return [row for row in self.containers if labels(row).get(CLUSTER) == cluster]
 
+    def stands(self, cluster: str, state_dir: str) -> bool:
+        """Say whether the lab with this state folder has its cluster and its registry, and all of their containers run."""
+        nodes = self.nodes(cluster)
+        beside = [row for row in self.containers if row not in nodes and self.own(row, state_dir)]
+        return bool(nodes) and bool(beside) and all(row.get("State") == "running" for row in nodes + beside)
+
 
 def _run(*words: str) -> str:
     """Run the docker client and return what it says; "" where it fails."""

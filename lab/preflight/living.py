@@ -15,6 +15,8 @@ from lab.preflight.finding import Finding
 
 LOCK = "run.lock"
 RUN = "ansible-playbook"
+# What leads to a cluster that was created completely.
+LEADS = ("cluster.id", "kubeconfig", "bin/kubectl", "bin/helm")
 
 
 def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
@@ -28,6 +30,19 @@ def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
     return [Finding("record", f"this lab was made with {key}={was} and cannot change to {asked[key]}: make down first, or leave "
                               f"{key} as it was (-e {key}={was})")
             for key, was in (recorded or {}).items() if key in asked and str(asked[key]) != str(was)]
+
+
+def complete(state_dir: Path) -> bool:
+    """Say whether the lab's folder has what leads to its cluster."""
+    return all((state_dir / name).exists() for name in LEADS)
+
+
+def lost_passwords(state_dir: Path, fresh: bool) -> list[Finding]:
+    """Refuse a living lab whose passwords are gone: new ones would lock it out of its own database."""
+    if fresh or not (state_dir / "cluster.id").exists() or (state_dir / "credentials.yml").exists():
+        return []
+    return [Finding("passwords", f"{state_dir / 'credentials.yml'} is gone, and with it the passwords of a lab that is up: put it back, or "
+                                 "make backup, make down up, and make restore FILE=...")]
 
 
 def run_of(pid: int, proc: Path = processes.PROC) -> int:
