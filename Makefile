@@ -27,9 +27,12 @@ $(VENV)/done: requirements.txt
 $(VENV)/dev: requirements-dev.txt $(VENV)/done
 	@$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements-dev.txt && touch $@
 
-.PHONY: up down clean
+.PHONY: up upgrade down clean
 up: $(VENV)/done  ## stand up the lab, or bring it back to what it should be
 	@$(ANSIBLE) site.yml
+
+upgrade: $(VENV)/done  ## have the catalog's versions in place, and say what changed; refused by name where only a new lab can
+	@$(BIN)/python -m lab upgrade --name $(NAME) -- $(VARS)
 
 down: $(VENV)/done  ## take the lab down; what was built stays in the cache
 	@$(ANSIBLE) playbooks/down.yml

@@ -24,6 +24,7 @@ VERBS = {
     "rollback": ("lab.gitops.rollback", "run the images before those that run now"),
     "schema-down": ("lab.gitops.schema", "undo the migrations that the running image does not know"),
     "status": ("lab.gitops.status", "say what runs, what answers where, and what is not well and why"),
+    "upgrade": ("lab.upgrade", "have the versions that the catalog names, and say what changed"),
     "preflight": ("lab.preflight", "say what would keep the lab from coming up, changing nothing"),
 }
 

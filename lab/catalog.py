@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-CATALOG = Path(__file__).with_name("catalog.yml")
+# LAB_CATALOG names another catalog than the checkout's.
+CATALOG = Path(os.environ.get("LAB_CATALOG") or Path(__file__).with_name("catalog.yml"))
 STAGES = ("service", "platform")
 
 

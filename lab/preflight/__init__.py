@@ -1,7 +1,7 @@
 """Say what would keep the lab from coming up, changing nothing: `python -m lab preflight --vars-file FILE`.
 
-The file (`-` for standard input) is JSON: `checkout`, `settings` (the lab's variables, resolved), `given` (the extra
-variables as the user wrote them), `defined` (the names of all variables), `needs` (the thresholds), `to_build` (true,
+The file (`-` for standard input) is JSON: `checkout`, `settings` (the lab's variables, resolved), `record` (those that a living
+lab does not change), `given` (the extra variables as the user wrote them), `defined` (the names of all variables), `needs` (the thresholds), `to_build` (true,
 false or auto), `state` (present or absent) and `lock` (whether to note that this run is at work on the lab).
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
 
-from lab import cache, catalog
+from lab import cache, catalog, made
 from lab.preflight import docker, host, living, ports, processes, registries, repository, variables
 from lab.preflight.finding import Finding
 
@@ -30,17 +30,17 @@ def check_variables(wanted: Mapping[str, Any]) -> list[Finding]:
     known = variables.group_variables(checkout) | set(options)
     facts = variables.role_facts(checkout)
     return (variables.unknown(wanted["given"], set(wanted["defined"]) - facts, known, roles)
+            + variables.between_roles(wanted["given"])
             + variables.wrong_values(wanted["given"], options)
             + variables.wrong_settings(wanted["settings"], catalog.sources()))
 
 
-def missing_components(wanted: Mapping[str, Any]) -> list[str]:
+def missing_components(wanted: Mapping[str, Any], components: catalog.Catalog) -> list[str]:
     """Return what has still to be built; where it was said that something has, without looking, that is everything."""
     if str(wanted["to_build"]).lower() == "false":
         return []
     from lab.build.plan import Plan
 
-    components = catalog.load(wanted["settings"]["lab_source"])
     plan = Plan(components, cache.Store(cache.cache_dir()), Path(wanted["checkout"]), int(wanted["settings"]["lab_registry_port"]))
     parts = wanted["settings"].get("lab_components", [])
     names = [name for name, item in components.components.items() if item.part is None or item.part in parts]
@@ -102,6 +102,7 @@ class Report:
     missing: list[str] = field(default_factory=list)
     fresh: bool = False
     stands: bool = False
+    made_of: dict[str, str] = field(default_factory=dict)
 
 
 def preflight(wanted: Mapping[str, Any]) -> Report:
@@ -109,19 +110,23 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
     findings = host.python_version() + check_variables(wanted)
     if findings:
         return Report(findings)
+    components, missing = None, []
     try:
-        missing = missing_components(wanted) if wanted["state"] == "present" else []
+        if wanted["state"] == "present":
+            components = catalog.load(wanted["settings"]["lab_source"])
+            missing = missing_components(wanted, components)
     except catalog.CatalogError as error:
         return Report([Finding("catalog", str(error))])
     settings, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
     lock, mine = state_dir / living.LOCK, living.run_of(os.getpid())
-    report = Report(living.in_progress(lock, mine), missing)
+    report = Report(living.in_progress(lock, mine), missing, made_of=made.made_of(components) if components else {})
     if wanted["state"] == "present" and not report.findings:
         engine = docker.ask()
         asked = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
         report.fresh = not engine.nodes(settings["lab_name"])
         report.stands = engine.stands(settings["lab_name"], str(state_dir)) and living.complete(state_dir)
-        report.findings += living.changed_settings(state_dir / "lab.yml", settings)
+        report.findings += living.changed_settings(state_dir / "lab.yml", {**settings, **wanted.get("record", {})})
+        report.findings += [] if report.fresh else living.changed_cluster(state_dir, settings["lab_name"], components)
         report.findings += living.lost_passwords(state_dir, report.fresh)
         report.findings += repository.repository(settings, Path(wanted["checkout"]))
         report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
@@ -148,7 +153,7 @@ def main(argv: list[str]) -> int:
     warned = [found.message for found in findings if found.warning]
     if args.json:
         print(json.dumps({"findings": refused, "warnings": warned, "missing": report.missing, "fresh": report.fresh,
-                          "stands": report.stands}))
+                          "stands": report.stands, "made_of": report.made_of}))
         return 0
     for line in [*refused, *(f"warning: {line}" for line in warned)]:
         print(line, file=sys.stderr)

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from lab import made
+from lab.catalog import Catalog
 from lab.preflight import processes
 from lab.preflight.finding import Finding
 
@@ -27,9 +29,31 @@ def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
         return []
     except (OSError, yaml.YAMLError) as error:
         return [Finding("record", f"{record} cannot be read ({str(error).splitlines()[0]}): make down, then make up")]
-    return [Finding("record", f"this lab was made with {key}={was} and cannot change to {asked[key]}: make down first, or leave "
-                              f"{key} as it was (-e {key}={was})")
-            for key, was in (recorded or {}).items() if key in asked and str(asked[key]) != str(was)]
+    return [Finding("record", f"this lab was made with {key}={text(was)} and cannot change to {text(asked[key])}: make down first, or "
+                              f"leave {key} as it was{back(key, was)}")
+            for key, was in (recorded or {}).items() if key in asked and text(asked[key]) != text(was)]
+
+
+def text(value: Any) -> str:
+    """Return a setting as text, the same whether a number in it was written as one or quoted."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {text(item)}' for key, item in value.items())}}}"
+    return f"[{', '.join(map(text, value))}]" if isinstance(value, list) else str(value)
+
+
+def back(key: str, was: Any) -> str:
+    """Return what to type to have a setting as it was; nothing for what is no variable of its own."""
+    return f" (-e {key}={was})" if "." not in key and not isinstance(was, (list, dict)) else ""
+
+
+def changed_cluster(state_dir: Path, name: str, components: Catalog) -> list[Finding]:
+    """Refuse other versions of what the living cluster was made of."""
+    try:
+        recorded = yaml.safe_load((state_dir / "lab.yml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):  # no record is no lab; one that cannot be read is refused above
+        return []
+    changes = made.changed((recorded or {}).get("lab_made_of") or {}, components) if (state_dir / LEADS[0]).exists() else {}
+    return [Finding("cluster", made.refusal(changes, name))] if changes else []
 
 
 def complete(state_dir: Path) -> bool:

@@ -62,6 +62,17 @@ def ours(name: str, roles: Iterable[str]) -> bool:
     return any(name.startswith(f"{prefix}_") for prefix in ("lab", *roles))
 
 
+# Roles whose inputs other roles give them: what a user gave would hold for each of these at once.
+BETWEEN = ("objects_", "chart_")
+
+
+def between_roles(given: Iterable[str]) -> list[Finding]:
+    """Refuse inputs that only roles give each other."""
+    return [Finding("variables", f"{name} is what roles tell the role {name.partition('_')[0]}, and no setting of a lab: "
+                                 "known ones are in inventory/group_vars/all/ and the other roles' defaults/main.yml")
+            for name in sorted(given) if name.startswith(BETWEEN)]
+
+
 def unknown(given: Iterable[str], defined: Iterable[str], known: set[str], roles: Iterable[str]) -> list[Finding]:
     """Refuse every extra variable nobody knows, and every other one with a name like the lab's that nobody knows."""
     roles = list(roles)

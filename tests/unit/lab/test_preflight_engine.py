@@ -93,3 +93,14 @@ def test_a_port_that_is_listened_on_is_taken_and_its_listener_seen():
         port = listening.getsockname()[1]
         assert ports.is_taken(port)
     assert not ports.is_taken(port)
+
+
+@pytest.mark.parametrize(("rows", "stands"), [
+    ([], False), ([NODE], False), ([{**NODE, "State": "running"}], False),
+    ([{**NODE, "State": "running"}, {"Names": "lab-registry", "Networks": "lab", "State": "running"}], True),
+    ([{**NODE, "State": "exited"}, {"Names": "lab-registry", "Networks": "lab", "State": "running"}], False),
+    ([{**NODE, "State": "running"}, {"Names": "lab-registry", "Networks": "lab", "State": "exited"}], False),
+    ([{**NODE, "State": "running"}, {"Names": "other", "Networks": "other", "State": "running"}], False),
+])  # fmt: skip
+def test_lab_stands_where_its_nodes_and_its_registry_run(rows, stands):
+    assert Engine({}, rows, [NETWORK]).stands("lab", STATE) is stands

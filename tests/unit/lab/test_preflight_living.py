@@ -93,3 +93,33 @@ def test_a_listening_process_is_named(tmp_path):
 def test_folder_of_a_lab_that_is_new_is_for_its_owner_only(tmp_path):
     living.take(tmp_path / "lab" / living.LOCK, os.getpid())
     assert (tmp_path / "lab").stat().st_mode & 0o777 == 0o700
+
+
+def test_settings_are_compared_whether_written_as_numbers_or_text(tmp_path):
+    record = tmp_path / "lab.yml"
+    record.write_text("kind_ports: [{node: 30080, host: 8080}]\nvars_values.database.claim.size: 1Gi\n")
+    asked = {"kind_ports": [{"node": "30080", "host": "8080"}], "vars_values.database.claim.size": "1Gi"}
+    assert living.changed_settings(record, asked) == []
+    found = living.changed_settings(record, {"kind_ports": [{"node": 30081, "host": 8080}], "vars_values.database.claim.size": "2Gi"})
+    assert [f.message for f in found] == [
+        "this lab was made with kind_ports=[{node: 30080, host: 8080}] and cannot change to [{node: 30081, host: 8080}]: make down first, or leave "
+        "kind_ports as it was",
+        "this lab was made with vars_values.database.claim.size=1Gi and cannot change to 2Gi: make down first, or leave "
+        "vars_values.database.claim.size as it was"]
+
+
+def test_living_lab_without_its_passwords_is_refused_with_what_to_type(tmp_path):
+    (tmp_path / "cluster.id").write_text("x")
+    (found,) = living.lost_passwords(tmp_path, fresh=False)
+    assert "make backup, make down up, and make restore" in found.message
+    assert living.lost_passwords(tmp_path, fresh=True) == []
+    (tmp_path / "credentials.yml").write_text("{}")
+    assert living.lost_passwords(tmp_path, fresh=False) == []
+
+
+def test_folder_is_complete_with_all_that_leads_to_the_cluster(tmp_path):
+    (tmp_path / "bin").mkdir()
+    for name in living.LEADS:
+        assert not living.complete(tmp_path)
+        (tmp_path / name).touch()
+    assert living.complete(tmp_path)

@@ -101,3 +101,8 @@ def test_parts_of_the_lab_as_list_or_text(parts):
 def test_unknown_part_is_refused_by_name(parts):
     found = variables.wrong_settings(SETTINGS | {"lab_components": parts}, ["packages"])
     assert messages(found) == ["lab_components is 'argo': it must be a list of argocd and monitoring, or empty"]
+
+
+def test_what_roles_tell_each_other_is_no_setting():
+    assert "objects_name is what roles tell the role objects" in messages(variables.between_roles(["objects_name", "lab_name"]))[0]
+    assert variables.between_roles(["lab_name", "charts"]) == []
