@@ -80,7 +80,8 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool)
         if os.access(root.parent, os.X_OK):  # The engine may be in a virtual machine.
             room.append((root, needs["disk_gib"], "images and volumes"))
         findings += host.memory(host.available_memory(), engine.info, nodes, needs["memory_mib"], needs["memory_per_worker_mib"])
-        findings += host.inotify(host.inotify_limit, nodes, {"max_user_instances": needs["inotify_instances_per_node"],
+        # The kernel counts for all of this machine: nodes of other clusters have theirs, too.
+        findings += host.inotify(host.inotify_limit, nodes + engine.nodes_of_others(settings["lab_name"]), {"max_user_instances": needs["inotify_instances_per_node"],
                                                              "max_user_watches": needs["inotify_watches_per_node"]})
     return findings + host.disk(room)
 

@@ -47,6 +47,10 @@ class Engine:
         """Return the nodes of the kind cluster of that name."""
         return [row for row in self.containers if labels(row).get(CLUSTER) == cluster]
 
+    def nodes_of_others(self, cluster: str) -> int:
+        """Return how many nodes of other kind clusters run."""
+        return sum(1 for row in self.containers if labels(row).get(CLUSTER, cluster) != cluster and row.get("State") == "running")
+
     def stands(self, cluster: str, state_dir: str) -> bool:
         """Say whether the lab with this state folder has its cluster and its registry, and all of their containers run."""
         nodes = self.nodes(cluster)

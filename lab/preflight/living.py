@@ -35,9 +35,9 @@ def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
 
 
 def text(value: Any) -> str:
-    """Return a setting as text, the same whether a number in it was written as one or quoted."""
+    """Return a setting as text, the same whether a number in it was written as one or quoted, and in whatever order keys are."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {text(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {text(item)}' for key, item in sorted(value.items()))}}}"
     return f"[{', '.join(map(text, value))}]" if isinstance(value, list) else str(value)
 
 

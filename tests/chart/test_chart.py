@@ -76,13 +76,17 @@ def test_every_container_asks_the_registry_and_has_a_memory_limit(objects, name)
 def test_no_password_stands_in_a_pod(objects, name):
     for container in containers(pod(objects, name)):
         for variable in container.get("env", []):
-            secret = "PASSWORD" in variable["name"]
-            assert not (secret and "value" in variable), variable
+            if "PASSWORD" in variable["name"]:
+                assert set(variable["valueFrom"]) == {"secretKeyRef"}, variable
 
 
 def test_web_waits_for_the_database_and_then_for_the_schema(objects):
     waits = pod(objects, "deployment/web")["initContainers"]
-    assert [item["name"] for item in waits] == ["wait-for-database", "wait-for-schema"]
+    assert [(item["name"], "--schema" in item["command"]) for item in waits] == [("wait-for-database", False), ("wait-for-schema", True)]
+
+
+def test_rollout_takes_no_replica_away_before_the_next_is_ready(objects):
+    assert objects["deployment/web"]["spec"]["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 
 
 def test_another_image_of_the_migrations_is_another_job(render, objects):

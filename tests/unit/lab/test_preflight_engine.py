@@ -104,3 +104,9 @@ def test_a_port_that_is_listened_on_is_taken_and_its_listener_seen():
 ])  # fmt: skip
 def test_lab_stands_where_its_nodes_and_its_registry_run(rows, stands):
     assert Engine({}, rows, [NETWORK]).stands("lab", STATE) is stands
+
+
+def test_running_nodes_of_other_clusters_are_counted():
+    other = {"Names": "x", "Labels": "io.x-k8s.kind.cluster=other"}
+    engine = Engine({}, [NODE, {**other, "State": "running"}, {**other, "State": "exited"}, {"Names": "y", "State": "running"}], [])
+    assert engine.nodes_of_others("lab") == 1

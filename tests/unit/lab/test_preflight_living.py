@@ -97,12 +97,12 @@ def test_folder_of_a_lab_that_is_new_is_for_its_owner_only(tmp_path):
 
 def test_settings_are_compared_whether_written_as_numbers_or_text(tmp_path):
     record = tmp_path / "lab.yml"
-    record.write_text("kind_ports: [{node: 30080, host: 8080}]\nvars_values.database.claim.size: 1Gi\n")
+    record.write_text("kind_ports: [{host: 8080, node: 30080}]\nvars_values.database.claim.size: 1Gi\n")
     asked = {"kind_ports": [{"node": "30080", "host": "8080"}], "vars_values.database.claim.size": "1Gi"}
     assert living.changed_settings(record, asked) == []
     found = living.changed_settings(record, {"kind_ports": [{"node": 30081, "host": 8080}], "vars_values.database.claim.size": "2Gi"})
     assert [f.message for f in found] == [
-        "this lab was made with kind_ports=[{node: 30080, host: 8080}] and cannot change to [{node: 30081, host: 8080}]: make down first, or leave "
+        "this lab was made with kind_ports=[{host: 8080, node: 30080}] and cannot change to [{host: 8080, node: 30081}]: make down first, or leave "
         "kind_ports as it was",
         "this lab was made with vars_values.database.claim.size=1Gi and cannot change to 2Gi: make down first, or leave "
         "vars_values.database.claim.size as it was"]
