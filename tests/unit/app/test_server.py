@@ -1,11 +1,14 @@
 """The server: bounded clients, probes that are never starved, a graceful stop."""
 
+import socket
 import threading
 import time
 
 import pytest
 
+from app.config import Database, Settings
 from app.probes import WITHOUT_DATABASE
+from app.server import Server
 
 GET = b"GET /var/a HTTP/1.1\r\nHost: a\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -119,6 +122,18 @@ def test_hundreds_of_silent_clients_do_not_hold_up_others(running):
             assert b"HTTP/1.1" in receive_one(client)
     eventually(lambda: len(server.server.active_channels) <= 200)
     for client in silent + slow:
+        client.close()
+
+
+def test_a_crowd_is_accepted_at_once(harness):
+    settings = Settings(Database("127.0.0.1", 1, "vars", "vars_app", None), "127.0.0.1", 0, grace_seconds=0.0)
+    server = Server(harness.app, settings, harness.observer, harness.lifecycle)
+    crowd = [socket.create_connection(("127.0.0.1", int(server.effective_port))) for _ in range(40)]
+    server.handle_accept()
+    assert len(server.active_channels) == 40
+    harness.lifecycle.stopping = True
+    server.run()
+    for client in crowd:
         client.close()
 
 
