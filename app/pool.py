@@ -133,6 +133,7 @@ class Pool:
         return self._away or total == 0 or (self._waiting > len(self._idle) and total < self._size)
 
     def _keep_connecting(self) -> None:
+        failing = False
         while True:
             with self._lock:
                 while not self._closed and not self._is_wanted():
@@ -146,9 +147,14 @@ class Pool:
                 # Whatever went wrong, this thread must live on: without it the service would never recover.
                 problem = str(error)
             with self._lock:
-                if problem is not None and not self._away:
+                if problem is None:
+                    self._set_away(False)
+                elif not self._idle and not self._busy:
+                    # Else it is at its limit of connections, or the others are about to find out.
+                    self._set_away(True)
+                if problem is not None and not failing:
                     self._report(problem)
-                self._set_away(problem is not None)
+                failing = problem is not None
                 if session is not None and not self._closed:
                     self._idle.append(session)
                     session = None

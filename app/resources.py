@@ -41,6 +41,7 @@ class Variable:
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Set the variable to the body: text as it is, or JSON `{"value": ...}`. 201 if it is new."""
+        _refuse_conditions(req)
         name = _name(name)
         value = check_value(_body(req))
         created = self._store.set(name, value)
@@ -52,6 +53,7 @@ class Variable:
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Delete the variable."""
+        _refuse_conditions(req)
         if not self._store.delete(_name(name)):
             raise falcon.HTTPNotFound(description="Variable name not found")
         resp.status = falcon.HTTP_204
@@ -125,6 +127,13 @@ def _refuse_unasked(req: falcon.Request) -> None:
         raise falcon.HTTPForbidden(description="Another site may not change a variable")
 
 
+def _refuse_conditions(req: falcon.Request) -> None:
+    # Who sends one relies on it, and a change made in spite of it is somebody's loss (RFC 9110 sections 13.1 and 14.5).
+    for name in ("If-Match", "If-None-Match", "Content-Range"):
+        if req.get_header(name) is not None:
+            raise Invalid(f"a change cannot depend on {name} here: leave it out")
+
+
 def _name(raw: str) -> str:
     if not raw:
         raise falcon.HTTPNotFound(description="A name is needed after /var/")
@@ -141,16 +150,20 @@ def _after(req: falcon.Request) -> str:
 
 
 def _body(req: falcon.Request) -> str:
-    kind = (req.content_type or "text/plain").partition(";")[0].strip().lower()
+    kind, options = falcon.parse_header(req.content_type or "text/plain")
+    kind = kind.lower()
     if kind not in ("text/plain", JSON):
         raise falcon.HTTPUnsupportedMediaType(description="Send the value as text/plain, or as application/json")
+    charset, coding = options.get("charset", "utf-8"), req.get_header("Content-Encoding", default="identity")
+    if charset.lower() not in ("utf-8", "us-ascii") or coding.lower() != "identity":
+        raise falcon.HTTPUnsupportedMediaType(description="Send the value in UTF-8, as it is")
     data = req.bounded_stream.read(MAX_BODY + 1)
     if kind == "text/plain":
         if len(data) > VALUE_BYTES:
             raise TooLarge(f"a value has at most {VALUE_BYTES} bytes of UTF-8")
         return decode_text(data)
     try:
-        value = json.loads(data)["value"]
+        value = json.loads(data.decode("utf-8"))["value"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Invalid('the body must be JSON of the form {"value": "..."}') from error
     if not isinstance(value, str):

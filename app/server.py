@@ -20,6 +20,8 @@ IDLE = 60
 REQUEST_TIME = 10
 # Bytes of a refused body that are still read, so that the client gets to read the answer.
 READ_BODY = 16 * 1024 * 1024
+# Bytes of answers that clients have not taken yet, of all clients together.
+UNTAKEN = 16 * 1024 * 1024
 # Seconds between two looks at the clients and at the signal handler's word.
 TICK = 0.25
 
@@ -82,6 +84,8 @@ class Channel(HTTPChannel):
     parser_class = StrictParser
 
     request_started: float | None = None
+    # The next request waits until the client has taken the answer before it.
+    held = False
 
     def received(self, data: bytes) -> bool:
         """Note when a request begins, so that one which never ends can be given up."""
@@ -91,6 +95,17 @@ class Channel(HTTPChannel):
         elif self.request_started is None:
             self.request_started = time.time()
         return result
+
+    def writable(self) -> bool:
+        """Tell whether there is something to do for the loop once the client takes data."""
+        return self.held or super().writable()
+
+    def handle_write(self) -> None:
+        """Send what waits to be sent, and when all of it has gone let a request that was held go on."""
+        super().handle_write()
+        if self.held and self.connected and not self.total_outbufs_len:
+            self.held = False
+            self.server.queue(self)
 
     def is_working(self) -> bool:
         """Tell whether a request is being read, served or answered."""
@@ -106,6 +121,7 @@ class Server(TcpWSGIServer):
 
     channel_class = Channel
     request_time = REQUEST_TIME
+    untaken = UNTAKEN
 
     def __init__(self, application: Callable, settings: Settings, observer: Observer, lifecycle: Lifecycle):
         self.observer = observer
@@ -122,6 +138,8 @@ class Server(TcpWSGIServer):
             threads=settings.threads,
             connection_limit=settings.connection_limit,
             channel_timeout=IDLE,
+            # A client can send as many requests at once as this holds, and each takes fifty times its own size when parsed.
+            recv_bytes=2048,
             cleanup_interval=1,
             max_request_body_size=READ_BODY,
             # Buffers beyond these sizes become temporary files, and the root file system is read-only.
@@ -134,12 +152,31 @@ class Server(TcpWSGIServer):
         )
 
     def add_task(self, channel: Channel) -> None:
-        """Queue a request; probes have a thread of their own, which the database cannot hold up."""
+        """Queue a request, unless the client still has an answer to take.
+
+        waitress would hold up to 16 MiB of answers for a client that sends requests and reads nothing, and then let the
+        thread wait that has the next one: as many such clients as threads, and nobody else is served.
+        """
+        if channel.total_outbufs_len:
+            channel.held = True
+        else:
+            self.queue(channel)
+
+    def queue(self, channel: Channel) -> None:
+        """Give a request to a thread; probes have one of their own, which the database cannot hold up."""
         request = channel.requests[0]
         if request.error is None and request.path in WITHOUT_DATABASE:
             self._probes.add_task(channel)
         else:
             self.task_dispatcher.add_task(channel)
+
+    def handle_accept(self) -> None:
+        """Accept who is waiting. waitress takes one a turn, and behind hundreds of others the probe would be late."""
+        for _ in range(max(1, self.adj.connection_limit // 20)):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                break
 
     def readable(self) -> bool:
         """Make room before waitress would stop accepting, which would shut out the probe too."""
@@ -154,14 +191,30 @@ class Server(TcpWSGIServer):
             super().pull_trigger()
 
     def maintenance(self, now: float) -> None:
-        """Give up clients that are silent, or that take too long to send a request."""
+        """Give up clients that are silent, that take too long to send a request, or that take no answer."""
         super().maintenance(now)
         for channel in self.active_channels.values():
-            if channel.request_started is not None and channel.request_started < now - self.request_time:
+            slow = channel.request_started is not None and channel.request_started < now - self.request_time
+            if slow or (channel.held and channel.last_activity < now - self.adj.channel_timeout):
                 channel.will_close = True
+        self._bound_answers()
+
+    def _bound_answers(self) -> None:
+        """Give up those who have not taken any of their answer for the longest time, before the memory is all theirs."""
+        waiting = sorted(
+            (each for each in self.active_channels.values() if each.total_outbufs_len),
+            key=lambda channel: channel.last_activity,
+        )
+        excess = sum(channel.total_outbufs_len for channel in waiting) - self.untaken
+        for channel in waiting:
+            if excess <= 0:
+                break
+            excess -= channel.total_outbufs_len
+            channel.will_close = True
 
     def _shed(self) -> None:
-        waiting = [each for each in self.active_channels.values() if not each.requests and not each.total_outbufs_len]
+        # Those that wait for their client: to send a request, or to take an answer.
+        waiting = [each for each in self.active_channels.values() if each.held or not each.requests]
         # Neither a byte now and then nor a request a minute makes a client more important than one with a request.
         waiting.sort(key=lambda channel: channel.request_started or channel.last_activity)
         for channel in waiting[: self.adj.connection_limit // 4]:
@@ -189,6 +242,9 @@ class Server(TcpWSGIServer):
         # The loop is about to look at every client: what happens from here on must wake it again.
         self._woken = False
         wasyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)
+        # waitress closes a socket when it takes data, and that of a client that reads nothing never does.
+        for channel in [each for each in self.active_channels.values() if each.will_close]:
+            channel.handle_close()
 
     def _turn_until(self, done: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds

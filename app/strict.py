@@ -12,9 +12,11 @@ from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 from app.names import MAX_BODY
 
-# RFC 9112 section 3: one space between the parts. Bytes from 0x80 on are let through: clients send names unescaped,
-# and they are decoded strictly later on.
-_REQUEST_LINE = re.compile(rb"[A-Z]+ [\x21\x22\x24-\x7e\x80-\xff]+ HTTP/([0-9]\.[0-9])")
+# RFC 9112 section 3: one space between the parts; the target is a path, a URL of this scheme, or `*`. Bytes from 0x80 on
+# are let through: clients send names unescaped, and they are decoded strictly later on.
+_REQUEST_LINE = re.compile(
+    rb"[A-Z]+ (?:\*|(?:/|(?i:https?)://)[\x21\x22\x24-\x7e\x80-\xff]*) HTTP/([0-9]\.[0-9])"
+)
 # RFC 9112 section 3.2 with RFC 3986 section 3.2.2: a name or address with an optional port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _SINGLE = frozenset((b"host", b"content-length", b"content-type", b"expect", b"x-request-id"))
@@ -97,7 +99,7 @@ class StrictParser(HTTPRequestParser):
             super().parse_header(escape_target(header_plus))
         except ValueError as error:
             raise ParsingError("The request line is malformed") from error
-        if self.max_body < self.content_length < self.adj.max_request_body_size:
+        if self.content_length > self.max_body:
             self._discard_body()
 
     def _discard_body(self) -> None:
@@ -105,9 +107,10 @@ class StrictParser(HTTPRequestParser):
         # a little too large is read to its end, unless the client waits for a word before it sends anything.
         self._refusal = RequestEntityTooLarge(f"A body has at most {self.max_body} bytes")
         if self.expect_continue:
+            # Else waitress would tell even a client whose body is far too large to send it.
             self.expect_continue = False
             self.completed = True
-        else:
+        elif self.content_length < self.adj.max_request_body_size:
             self.body_rcv = FixedStreamReceiver(self.content_length, Discard())
 
 

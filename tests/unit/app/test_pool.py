@@ -129,6 +129,23 @@ def test_no_answer_turns_the_next_away_until_a_connection_is_made(make_pool):
     assert pool.take(soon())
 
 
+def test_one_connection_is_waited_for_where_there_can_be_no_second(make_pool):
+    problems = []
+    connector = Connector()
+    pool = make_pool(connector, size=2, report=problems.append)
+    only = pool.take(soon())
+    connector.error = OSError("too many clients")
+    taken = []
+    waiter = threading.Thread(target=lambda: taken.append(pool.take(soon())))
+    waiter.start()
+    eventually(lambda: connector.calls > 2)
+    assert pool.counts() == {"idle": 0, "busy": 1, "waiting": 1, "away": 0}
+    assert problems == ["too many clients"]
+    pool.give_back(only)
+    waiter.join(2)
+    assert taken == [only]
+
+
 def test_a_write_gets_a_connection_that_is_not_stale(make_pool):
     connector = Connector()
     pool = make_pool(connector)

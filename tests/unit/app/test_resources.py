@@ -78,12 +78,30 @@ def test_put_and_delete(harness):
         ("application/json", b'{"value": "\\ud800"}', 400),
         ("application/json", b'{"value": "\\u0000"}', 400),
         ("application/json", b"[" * 100000, 400),
+        ("application/json", '{"value": "x"}'.encode("utf-16"), 400),
+        ("application/json; charset=utf-8", b'{"value": "x"}', 201),
+        ("text/plain; charset=US-ASCII", b"x", 201),
+        # Also UTF-8, of something else.
+        ("text/plain; charset=iso-8859-1", "é".encode(), 415),
     ],
 )
 def test_bodies(harness, kind, body, status):
     answer = harness("PUT", "/var/a", {"Content-Type": kind}, body)
     assert answer.status == status
     assert bool(harness.store.calls) == (status == 201)
+
+
+def test_a_coded_body_is_not_the_value(harness):
+    assert harness("PUT", "/var/a", {"Content-Encoding": "br"}, b"x").status == 415
+    assert harness.store.calls == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("condition", [{"If-None-Match": "*"}, {"If-Match": '"x"'}, {"Content-Range": "bytes 0-0/5"}])
+def test_a_change_under_a_condition_is_refused(harness, method, condition):
+    answer = harness(method, "/var/a", condition, b"x")
+    assert (answer.status, answer.text) == (400, f"A change cannot depend on {[*condition][0]} here: leave it out.")
+    assert harness.store.calls == []
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The server: bounded clients, probes that are never starved, a graceful stop."""
 
+import socket
 import threading
 import time
 
 import pytest
 
+from app.config import Database, Settings
 from app.probes import WITHOUT_DATABASE
+from app.server import Server
 
 GET = b"GET /var/a HTTP/1.1\r\nHost: a\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -122,6 +125,18 @@ def test_hundreds_of_silent_clients_do_not_hold_up_others(running):
         client.close()
 
 
+def test_a_crowd_is_accepted_at_once(harness):
+    settings = Settings(Database("127.0.0.1", 1, "vars", "vars_app", None), "127.0.0.1", 0, grace_seconds=0.0)
+    server = Server(harness.app, settings, harness.observer, harness.lifecycle)
+    crowd = [socket.create_connection(("127.0.0.1", int(server.effective_port))) for _ in range(40)]
+    server.handle_accept()
+    assert len(server.active_channels) == 40
+    harness.lifecycle.stopping = True
+    server.run()
+    for client in crowd:
+        client.close()
+
+
 def test_a_request_that_never_ends_is_given_up(running):
     server = running()
     server.server.request_time = 0.2
@@ -130,6 +145,74 @@ def test_a_request_that_never_ends_is_given_up(running):
         begin = time.monotonic()
         assert client.recv(100) == b""
         assert 0.1 < time.monotonic() - begin < 3
+
+
+class Big:
+    """An application whose answers no kernel buffers; the probe's is small."""
+
+    def __init__(self):
+        self.calls = 0
+        self.size = 8 * 1024 * 1024
+
+    def __call__(self, environ, start_response):
+        body = b"ok"
+        if environ["PATH_INFO"] == "/big":
+            self.calls += 1
+            body = bytes(self.size)
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+
+BIG = b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def test_clients_that_take_no_answers_hold_no_thread(running):
+    big = Big()
+    server = running(big, threads=2)
+    server.server.untaken = 8 * big.size
+    deaf = [server.connect() for _ in range(4)]
+    for client in deaf:
+        client.sendall(4 * BIG)
+    eventually(lambda: sum(channel.held for channel in server.server.active_channels.values()) == 4)
+    assert big.calls == 4
+    for request in (GET, HEALTH):
+        with server.connect() as client:
+            client.sendall(request)
+            assert b"200 OK" in receive_one(client)
+    # Who reads after all gets every answer.
+    deaf[0].sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    received = 0
+    while part := deaf[0].recv(1 << 20):
+        received += len(part)
+    assert 4 * big.size < received < 4 * big.size + 2000
+    assert big.calls == 7
+    for client in deaf:
+        client.close()
+
+
+def test_a_client_that_takes_no_answer_is_given_up(running):
+    server = running(Big())
+    server.server.adj.channel_timeout = 0.2
+    with server.connect() as client:
+        client.sendall(2 * BIG)
+        eventually(lambda: any(channel.held for channel in server.server.active_channels.values()))
+        eventually(lambda: not server.server.active_channels)
+
+
+def test_answers_that_nobody_takes_are_bounded(running):
+    big = Big()
+    server = running(big)
+    # The kernel's buffers take some of each.
+    server.server.untaken = big.size = 24 * 1024 * 1024
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.sendall(BIG)
+        time.sleep(0.1)
+    eventually(lambda: len(server.server.active_channels) == 1)
+    # The last to come is served to its end.
+    assert clients[2].recv(100).startswith(b"HTTP/1.1 200 OK")
+    for client in clients:
+        client.close()
 
 
 def test_a_stop_finishes_what_is_under_way(running):
