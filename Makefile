@@ -32,7 +32,7 @@ up: $(VENV)/done  ## stand up the lab, or bring it back to what it should be
 	@$(ANSIBLE) site.yml
 
 upgrade: $(VENV)/done  ## have the catalog's versions in place, and say what changed; refused by name where only a new lab can
-	@$(BIN)/python -m lab upgrade --name $(NAME) -- $(VARS)
+	@$(BIN)/python -m lab upgrade --name="$(NAME)" -- $(VARS)
 
 down: $(VENV)/done  ## take the lab down; what was built stays in the cache
 	@$(ANSIBLE) playbooks/down.yml
@@ -42,38 +42,38 @@ clean: $(VENV)/done  ## take the lab down, remove the cache, stop an engine that
 
 .PHONY: deploy rollback schema-down status logs
 deploy: $(VENV)/done  ## build the checkout's images and roll them out: make deploy [NAME=lab]
-	@$(BIN)/python -m lab deploy --name $(NAME)
+	@$(BIN)/python -m lab deploy --name="$(NAME)"
 
 rollback: $(VENV)/done  ## run the images before those that run now; the schema stays
-	@$(BIN)/python -m lab rollback --name $(NAME)
+	@$(BIN)/python -m lab rollback --name="$(NAME)"
 
 schema-down: $(VENV)/done  ## undo the migrations that the running image does not know
-	@$(BIN)/python -m lab schema-down --name $(NAME)
+	@$(BIN)/python -m lab schema-down --name="$(NAME)"
 
 status: $(VENV)/done  ## what runs, what answers where, what is not well and why
-	@$(BIN)/python -m lab status --name $(NAME)
+	@$(BIN)/python -m lab status --name="$(NAME)"
 
 logs: $(VENV)/done  ## follow the replicas' logs
-	@$(BIN)/python -m lab logs --name $(NAME)
+	@$(BIN)/python -m lab logs --name="$(NAME)"
 
 .PHONY: open credentials diagnostics balance backup restore
 open: $(VENV)/done  ## what answers where, in a browser if there is one
-	@$(BIN)/python -m lab open --name $(NAME)
+	@$(BIN)/python -m lab open --name="$(NAME)"
 
 credentials: $(VENV)/done  ## the lab's passwords and what each is for; only to a terminal, or with SHOW=yes
-	@$(BIN)/python -m lab credentials --name $(NAME) $(if $(SHOW),--show)
+	@$(BIN)/python -m lab credentials --name="$(NAME)" $(if $(SHOW),--show)
 
 diagnostics: $(VENV)/done  ## one archive of status, events, logs and versions, every secret masked
-	@$(BIN)/python -m lab diagnostics --name $(NAME)
+	@$(BIN)/python -m lab diagnostics --name="$(NAME)"
 
 balance: $(VENV)/done  ## send 10,000 requests, check every reply, say which replica answered how many
-	@$(BIN)/python -m lab balance --name $(NAME)
+	@$(BIN)/python -m lab balance --name="$(NAME)"
 
 backup: $(VENV)/done  ## write the variables into a file under .lab/<name>/backups, and prove it
-	@$(BIN)/python -m lab backup --name $(NAME)
+	@$(BIN)/python -m lab backup --name="$(NAME)"
 
 restore: $(VENV)/done  ## have the variables of a backup: make restore FILE=.lab/lab/backups/<time>.dump
-	@$(BIN)/python -m lab restore --name $(NAME) "$(FILE)"
+	@$(BIN)/python -m lab restore --name="$(NAME)" "$(FILE)"
 
 .PHONY: test lint unit integration coverage molecule lifecycle deployments walkthrough images test-long verify
 test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
@@ -109,11 +109,11 @@ test-long: $(VENV)/dev  ## what takes hours
 	@$(PYTEST) -m long tests
 
 verify: $(VENV)/dev  ## check a running lab
-	@LAB_NAME=$(NAME) $(PYTEST) tests/infra
+	@LAB_NAME="$(NAME)" $(PYTEST) tests/infra
 
 .PHONY: report dev bench-app bench-up requirements
 report: $(VENV)/dev  ## what the dashboards show, as a page, pictures and tables: make report [NAME=lab] [SINCE=15m]
-	@$(BIN)/python -m lab report --name=$(NAME) --since=$(SINCE)
+	@$(BIN)/python -m lab report --name="$(NAME)" --since="$(SINCE)"
 
 dev: $(VENV)/dev  ## the service alone, with a database of its own, no Docker
 	@$(BIN)/python -m lab dev

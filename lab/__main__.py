@@ -1,5 +1,6 @@
 """Run one of the lab's verbs: `python -m lab VERB [arguments]`."""
 import importlib
+import os
 import sys
 
 # Each verb: the module whose main(argv) runs it, and what it is for.
@@ -52,7 +53,21 @@ def main(argv, verbs=VERBS, load=importlib.import_module):
             raise
         print(f"python -m lab: the verb '{argv[0]}' is not there yet (no module {module})", file=sys.stderr)
         return 2
-    return run(argv[1:]) or 0
+    return finish(run, argv[1:])
+
+
+def finish(run, argv):
+    """Run a verb and return its exit code; where it was interrupted, or nobody reads on, end without a trace, as a shell's own tools do."""
+    try:
+        code = run(argv) or 0
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # What is still to be written would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ CHECKOUT = Path(__file__).parents[2]
 APPLICATION, NAMESPACE = "vars", "argocd"
 # The service's own namespace.
 SERVICE = "vars"
+# What a lab may be called, in words, too: its name is part of those of containers, folders and hosts.
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
+NAME_IS = "1 to 20 lower-case letters, digits and hyphens, with no hyphen first or last"
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Lab:
 
 def load(name: str, checkout: Path = CHECKOUT, *, up: bool = True) -> Lab:
     """Read the lab `name` of a checkout; raise GitopsError where it is not there, or not `up` where it has to be."""
+    if not NAME.fullmatch(name):
+        raise GitopsError(f"no lab can be called '{name}': a name is {NAME_IS}")
     state = checkout / ".lab" / name
     try:
         record = yaml.safe_load((state / "lab.yml").read_text())

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from lab.gitops.state import NAME, NAME_IS
 from lab.preflight.finding import Finding
 
 # Names that Ansible and molecule bring along, and those that belong to no user (registered values, facts).
@@ -17,7 +18,6 @@ FOREIGN = re.compile(r"_|ansible_|molecule_|vault_")
 # What `lab_components` may name.
 PARTS = ("argocd", "monitoring")
 TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0", "y", "n", "t", "f"}
-LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 
 
 def group_variables(checkout: Path) -> set[str]:
@@ -136,8 +136,8 @@ def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Find
         findings.append(Finding("variables", f"{name} is '{value}': it must be {meant}"))
 
     name = settings["lab_name"]
-    if not isinstance(name, str) or not LAB_NAME.fullmatch(name):
-        refuse("lab_name", name, "1 to 20 lower-case letters, digits and hyphens, with no hyphen first or last")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        refuse("lab_name", name, NAME_IS)
     if settings["lab_source"] not in sources:
         refuse("lab_source", settings["lab_source"], f"one of {', '.join(sources)}")
     parts = settings.get("lab_components", [])

@@ -1,4 +1,6 @@
 """The dispatcher: verbs are listed, loaded only when called, and refused by name."""
+import subprocess
+import sys
 import types
 
 import pytest
@@ -46,3 +48,24 @@ def test_a_module_that_lacks_a_library_is_not_taken_for_an_absent_verb():
 
 def test_every_verb_names_a_module_of_the_lab():
     assert all(module.startswith("lab.") and purpose for module, purpose in dispatcher.VERBS.values())
+
+
+def test_an_interruption_ends_a_verb_without_a_trace():
+    def run(argv):
+        raise KeyboardInterrupt
+
+    assert dispatcher.main(["greet"], VERBS, lambda name: types.SimpleNamespace(main=run)) == 130
+
+
+def test_a_reader_that_goes_away_ends_a_verb_without_a_trace():
+    script = ("import sys, types\nfrom lab.__main__ import finish\n"
+              "sys.exit(finish(lambda argv: print('line\\n' * 100000), []))")  # fmt: skip
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as verb:
+        verb.stdout.close()
+        assert (verb.stderr.read(), verb.wait()) == (b"", 141)
+
+
+@pytest.mark.parametrize("name", ["a b", "x;id", ""])
+def test_a_name_reaches_a_verb_as_it_was_typed(name):
+    text = subprocess.run(["make", "--dry-run", "status", f"NAME={name}", "--assume-old=.venv/done"], capture_output=True, text=True, check=True).stdout
+    assert text.endswith(f'python -m lab status --name="{name}"\n')
