@@ -38,15 +38,15 @@ def lines(lab: Lab, parts: Collection[str], pushed: str = "") -> list[str]:
     https = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_https_port"]
     here = lab.state.relative_to(lab.checkout)
     name = "" if lab.name == "lab" else f" NAME={lab.name}"
-    rows = [["service", f"http://vars.localhost:{lab.http}/var/a/1   http://localhost:{lab.http}/var/a"],
-            ["over TLS", f"curl --cacert {here}/ca.crt https://vars.localhost:{https}/var/a"],
-            ["registry", f"localhost:{lab.registry}"],
+    rows = [["service", f"http://{lab.host('vars')}:{lab.http}/var/a/1   http://{lab.domain}:{lab.http}/var/a"],
+            ["over TLS", f"curl --cacert {here}/ca.crt https://{lab.host('vars')}:{https}/var/a"],
+            ["registry", lab.images or f"localhost:{lab.registry}"],
             ["cluster", f"{here}/bin/kubectl --kubeconfig {here}/kubeconfig get pods -A"],
             ["passwords", f"make credentials{name}   {here}/credentials.yml"]]  # fmt: skip
     beside = {
-        "monitoring": [["monitoring", f"http://prometheus.localhost:{lab.http}   make report{name}"],
-                       ["alerts", f"http://alertmanager.localhost:{lab.http}/api/v2/alerts"]],
-        "argocd": [["argocd", f"http://argocd.localhost:{lab.http}/api/version (no web UI: make status{name})"],
+        "monitoring": [["monitoring", f"http://{lab.host('prometheus')}:{lab.http}   make report{name}"],
+                       ["alerts", f"http://{lab.host('alertmanager')}:{lab.http}/api/v2/alerts"]],
+        "argocd": [["argocd", f"http://{lab.host('argocd')}:{lab.http}/api/version (no web UI: make status{name})"],
                    ["git", f"{lab.git_url}   the chart: {pushed or push(lab, None)}"]],
     }  # fmt: skip
     for part in reversed(COMPONENTS):
@@ -57,7 +57,7 @@ def lines(lab: Lab, parts: Collection[str], pushed: str = "") -> list[str]:
 def pages(lab: Lab) -> list[str]:
     """Return what is worth a browser's tab: the variables, and the report once there is one."""
     report = lab.state / "reports" / "report.html"
-    return [f"http://localhost:{lab.http}/var", *([report.as_uri()] if report.is_file() else [])]
+    return [f"http://{lab.domain}:{lab.http}/var", *([report.as_uri()] if report.is_file() else [])]
 
 
 def browser(environ: Mapping[str, str] = os.environ, find: Callable = webbrowser.get):

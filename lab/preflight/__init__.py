@@ -42,7 +42,7 @@ def missing_components(wanted: Mapping[str, Any], components: catalog.Catalog) -
     from lab.build.plan import Plan
 
     plan = Plan(components, cache.Store(cache.cache_dir()), Path(wanted["checkout"]), int(wanted["settings"]["lab_registry_port"]))
-    parts = wanted["settings"].get("lab_components", [])
+    parts = wanted["settings"].get("lab_parts", [])
     names = [name for name, item in components.components.items() if item.part is None or item.part in parts]
     return plan.missing(names) if wanted["to_build"] == "auto" else names
 

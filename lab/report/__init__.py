@@ -11,8 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
+from lab.gitops import GitopsError, state
 from lab.report import dashboards, tables
 from lab.report.answers import Section, ask
 from lab.report.charts import chart, png, script
@@ -79,18 +78,18 @@ def main(argv: list[str]) -> int:
     options.add_argument("--until", type=float, help="until when, in seconds since the epoch (default: now)")
     options.add_argument("--dashboards", type=Path, default=FOLDER, help="folder of the dashboards (default: %(default)s)")
     args = options.parse_args(argv)
-    state = CHECKOUT / ".lab" / args.name
-    if not (state / "lab.yml").exists():
-        print(f"report: there is no lab called {args.name}; make up brings it up", file=sys.stderr)
+    try:
+        lab = state.load(args.name, CHECKOUT, up=False)
+    except GitopsError as error:
+        print(f"report: {error}", file=sys.stderr)
         return 1
-    port = yaml.safe_load((state / "lab.yml").read_text())["lab_http_port"]
     span = Span.until(args.until or time.time(), args.since)
-    reports = state / "reports"
+    reports = lab.state / "reports"
     reports.mkdir(exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".report-", dir=reports))
     try:
         found = sorted(dashboards.load(args.dashboards), key=lambda dashboard: dashboard.name != TABLES)
-        sections = gather(found, Prometheus(port), span)
+        sections = gather(found, Prometheus(lab.http, lab.host("prometheus"), lab.address), span)
         written = replace(reports, write(sections, span, f"Cluster lab: {args.name}", scratch))
     except (ReportError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)

@@ -357,14 +357,14 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "CHECKOUT", tmp_path)
     state = tmp_path / ".lab" / "x"
     state.mkdir(parents=True)
-    (state / "lab.yml").write_text("lab_http_port: 1\n")
+    (state / "lab.yml").write_text("lab_http_port: 1\nlab_registry_port: 2\nlab_source: packages\n")
     return state
 
 
 def test_lab_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "CHECKOUT", tmp_path)
     assert report.main(["--name=x"]) == 1
-    assert capsys.readouterr().err == "report: there is no lab called x; make up brings it up\n"
+    assert capsys.readouterr().err == 'report: no lab called x is up: make up VARS="-e lab_name=x"\n'
 
 
 def test_failure_is_one_line_and_leaves_nothing_behind(lab, capsys):
