@@ -13,7 +13,7 @@ import yaml
 from lab.gitops import GitopsError, application, state
 from lab.gitops.state import Lab
 from lab.gitops.tree import table
-from lab.kubectl import ClusterError, Kubectl
+from lab.kubectl import MARK, ClusterError, Kubectl
 
 # What stands beside the service, by the namespace that it is in.
 COMPONENTS = ("argocd", "monitoring")
@@ -21,10 +21,14 @@ COMPONENTS = ("argocd", "monitoring")
 INSIDE = "http://git.git.svc"
 
 
-def components(cluster: Kubectl) -> set[str]:
+def spaces(cluster: Kubectl, name: str) -> set[str]:
+    """Return the namespaces of the lab `name`: somebody else may have others of the same names. Raises ClusterError."""
+    return set(cluster.text("get", "namespaces", f"--selector={MARK}={name}", "--output=jsonpath={.items[*].metadata.name}").split())
+
+
+def components(cluster: Kubectl, name: str) -> set[str]:
     """Return which parts the lab has beside the service. Raises ClusterError."""
-    words = ("--all-namespaces", "--output=jsonpath={.items[*].metadata.namespace}")
-    return set(cluster.text("get", "deployments.apps", *words).split()) & set(COMPONENTS)
+    return spaces(cluster, name) & set(COMPONENTS)
 
 
 def push(lab: Lab, app: dict | None) -> str:
@@ -78,7 +82,7 @@ def main(argv: list[str], show: Callable = browser, checkout: Path = state.CHECK
     try:
         lab = state.load(args.name, checkout)
         cluster = Kubectl(lab.kubectl_options())
-        parts = components(cluster)
+        parts = components(cluster, lab.name)
         print("\n".join(lines(lab, parts, push(lab, application.read(cluster) if "argocd" in parts else None))))
     except (GitopsError, ClusterError) as error:
         print(f"open: {error}", file=sys.stderr)

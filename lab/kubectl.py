@@ -4,6 +4,8 @@ import json
 import subprocess
 
 FIELD_MANAGER = "cluster-lab"
+# The label that says which lab something is of, on a namespace and on what belongs to none.
+MARK = "cluster-lab/name"
 
 
 class ClusterError(Exception):

@@ -8,9 +8,7 @@ import yaml
 
 from lab.build.plan import Loader, Plan, containers, dump
 from lab.cache import digest
-
-# Says of an object that belongs to no namespace, and of a namespace, which lab it is of.
-MARK = "cluster-lab/name"
+from lab.kubectl import MARK
 
 
 def manifest(plan: Plan, name: str, state_dir: Path) -> Path:

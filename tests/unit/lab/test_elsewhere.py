@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from lab import build
-from lab.build.elsewhere import MARK, manifest
+from lab.build.elsewhere import manifest
+from lab.kubectl import MARK
 
 REGISTRY = "registry.example.org/team"
 MANIFEST = """\
