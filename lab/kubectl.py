@@ -55,6 +55,13 @@ class Kubectl:
             raise ClusterError(f"kubectl {words[0]}: {lines[-1]}")
         return done.stdout
 
+    def given(self, document: dict, *words: str) -> str:
+        """Return what `kubectl WORDS` prints, which reads the document from its standard input. Raises ClusterError."""
+        done = self._done(*words, given=json.dumps(document))
+        if done.returncode:
+            raise ClusterError(f"kubectl {words[0]}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        return done.stdout
+
     def objects(self, kinds: str, *words: str) -> list[dict]:
         """Return the selected objects of these kinds (comma-separated). Raises ClusterError."""
         return self._list(kinds, "--selector", self.selector, *words)
