@@ -66,7 +66,7 @@ class Removal:
         """Return what the lab's operator made in the system's namespace; another's makes the same, but has its own kinds."""
         if OPERATOR not in {item["metadata"]["name"] for item in self.own(KINDS)}:
             return []
-        words = ("--namespace", SYSTEM, "--selector=k8s-app=kubelet", "--output=json")
+        words = (f"--namespace={SYSTEM}", "--selector=k8s-app=kubelet", "--output=json")
         return json.loads(self._cluster.text("get", "services,endpointslices.discovery.k8s.io", *words))["items"]
 
     def unused(self) -> list[dict]:

@@ -96,11 +96,13 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime) -> tuple[li
     app = None
     own = addresses.spaces(kubectl(SERVICE), lab.name)
     try:
-        app = application.read(kubectl("argocd"))
-        lines += [*headline(app), *tree(lab, app), ""]
+        app = application.read(kubectl("argocd")) if "argocd" in own else None
     except ClusterError as error:
         if "doesn't have a resource type" not in str(error) and "NotFound" not in str(error):
             raise
+    if app:
+        lines += [*headline(app), *tree(lab, app), ""]
+    else:
         lines += ["Argo CD is not part of this lab: the roles apply the chart (lab_components)", ""]
     found, reasons = [], []
     for space in [space for space in NAMESPACES if space in own]:

@@ -55,12 +55,14 @@ def test_planted_passwords_were_masked(archived, secrets):
     assert [name for name in secrets if f" {name}=***({name})***" not in archived["events.txt"]] == []
 
 
-@pytest.mark.parametrize("name", ["versions.txt", "status.txt", "events.txt", "objects/pods.json", "objects/secrets.txt", "folder/cluster.yml"])
+@pytest.mark.parametrize("name", ["versions.txt", "status.txt", "events.txt", "objects/pods.json", "objects/secrets.txt",
+                                  pytest.param("folder/cluster.yml", marks=pytest.mark.own_cluster)])  # fmt: skip
 def test_archive_has_what_helps(archived, name):
     assert archived[name].strip()
     assert not archived[name].startswith("(")
 
 
+@pytest.mark.own_cluster
 @pytest.mark.parametrize("unit", ["kubelet", "containerd"])
 def test_archive_has_the_nodes_own_logs(archived, lab, unit):
     assert unit in archived[f"containers/{lab.container}/{unit}.log"]
