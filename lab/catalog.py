@@ -161,6 +161,11 @@ def located(reference: str, registry: str) -> str:
     return "{}/{}:{}".format(registry, *path_of(reference))
 
 
+def unlocated(reference: str, registry: str) -> str:
+    """Return the reference by which the catalog knows an image that was pushed to `registry`; any other as it is."""
+    return reference.removeprefix(f"{registry}/") if registry else reference
+
+
 def catalog_file() -> Path:
     """Return the catalog that is read: the lab's own, or the one that `LAB_CATALOG` names, with other versions or digests."""
     return Path(os.environ.get("LAB_CATALOG") or CATALOG)

@@ -31,7 +31,8 @@ def wrong_context(kubeconfig: Path, context: str) -> list[Finding]:
     try:
         found = [item["name"] for item in (yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}).get("contexts") or []]
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-        return refuse(f"lab_existing_kubeconfig {kubeconfig} cannot be read ({str(error).splitlines()[0]}): name another (-e lab_existing_kubeconfig=FILE)")
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        return refuse(f"lab_existing_kubeconfig {kubeconfig} cannot be read ({why}): name another (-e lab_existing_kubeconfig=FILE)")
     has = f"{kubeconfig} has {', '.join(found) or 'none'} (-e lab_existing_context=NAME)"
     if not context:
         return refuse(f"lab_existing_context is empty, and no cluster is taken for want of another: name one, {has}")
