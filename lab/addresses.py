@@ -13,7 +13,7 @@ import yaml
 from lab.gitops import GitopsError, application, state
 from lab.gitops.state import Lab
 from lab.gitops.tree import table
-from lab.kubectl import ClusterError, Kubectl
+from lab.kubectl import MARK, ClusterError, Kubectl
 
 # What stands beside the service, by the namespace that it is in.
 COMPONENTS = ("argocd", "monitoring")
@@ -21,10 +21,14 @@ COMPONENTS = ("argocd", "monitoring")
 INSIDE = "http://git.git.svc"
 
 
-def components(cluster: Kubectl) -> set[str]:
+def spaces(cluster: Kubectl, name: str) -> set[str]:
+    """Return the namespaces of the lab `name`: somebody else may have others of the same names. Raises ClusterError."""
+    return set(cluster.text("get", "namespaces", f"--selector={MARK}={name}", "--output=jsonpath={.items[*].metadata.name}").split())
+
+
+def components(cluster: Kubectl, name: str) -> set[str]:
     """Return which parts the lab has beside the service. Raises ClusterError."""
-    words = ("--all-namespaces", "--output=jsonpath={.items[*].metadata.namespace}")
-    return set(cluster.text("get", "deployments.apps", *words).split()) & set(COMPONENTS)
+    return spaces(cluster, name) & set(COMPONENTS)
 
 
 def push(lab: Lab, app: dict | None) -> str:
@@ -38,15 +42,15 @@ def lines(lab: Lab, parts: Collection[str], pushed: str = "") -> list[str]:
     https = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_https_port"]
     here = lab.state.relative_to(lab.checkout)
     name = "" if lab.name == "lab" else f" NAME={lab.name}"
-    rows = [["service", f"http://vars.localhost:{lab.http}/var/a/1   http://localhost:{lab.http}/var/a"],
-            ["over TLS", f"curl --cacert {here}/ca.crt https://vars.localhost:{https}/var/a"],
-            ["registry", f"localhost:{lab.registry}"],
+    rows = [["service", f"http://{lab.host('vars')}:{lab.http}/var/a/1   http://{lab.domain}:{lab.http}/var/a"],
+            ["over TLS", f"curl --cacert {here}/ca.crt https://{lab.host('vars')}:{https}/var/a"],
+            ["registry", lab.images or f"localhost:{lab.registry}"],
             ["cluster", f"{here}/bin/kubectl --kubeconfig {here}/kubeconfig get pods -A"],
             ["passwords", f"make credentials{name}   {here}/credentials.yml"]]  # fmt: skip
     beside = {
-        "monitoring": [["monitoring", f"http://prometheus.localhost:{lab.http}   make report{name}"],
-                       ["alerts", f"http://alertmanager.localhost:{lab.http}/api/v2/alerts"]],
-        "argocd": [["argocd", f"http://argocd.localhost:{lab.http}/api/version (no web UI: make status{name})"],
+        "monitoring": [["monitoring", f"http://{lab.host('prometheus')}:{lab.http}   make report{name}"],
+                       ["alerts", f"http://{lab.host('alertmanager')}:{lab.http}/api/v2/alerts"]],
+        "argocd": [["argocd", f"http://{lab.host('argocd')}:{lab.http}/api/version (no web UI: make status{name})"],
                    ["git", f"{lab.git_url}   the chart: {pushed or push(lab, None)}"]],
     }  # fmt: skip
     for part in reversed(COMPONENTS):
@@ -57,7 +61,7 @@ def lines(lab: Lab, parts: Collection[str], pushed: str = "") -> list[str]:
 def pages(lab: Lab) -> list[str]:
     """Return what is worth a browser's tab: the variables, and the report once there is one."""
     report = lab.state / "reports" / "report.html"
-    return [f"http://localhost:{lab.http}/var", *([report.as_uri()] if report.is_file() else [])]
+    return [f"http://{lab.domain}:{lab.http}/var", *([report.as_uri()] if report.is_file() else [])]
 
 
 def browser(environ: Mapping[str, str] = os.environ, find: Callable = webbrowser.get):
@@ -78,7 +82,7 @@ def main(argv: list[str], show: Callable = browser, checkout: Path = state.CHECK
     try:
         lab = state.load(args.name, checkout)
         cluster = Kubectl(lab.kubectl_options())
-        parts = components(cluster)
+        parts = components(cluster, lab.name)
         print("\n".join(lines(lab, parts, push(lab, application.read(cluster) if "argocd" in parts else None))))
     except (GitopsError, ClusterError) as error:
         print(f"open: {error}", file=sys.stderr)

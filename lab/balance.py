@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import aiohttp
 
 from lab.gitops import GitopsError, state
+from lab.gitops.state import Lab
 from lab.gitops.tree import table
 from lab.kubectl import ClusterError, Kubectl
 
-HOST = "vars.localhost"
 # Variables that are asked for in turn, so that a reply meant for another request is noticed.
 VARIABLES = 16
 # Seconds a reply may take.
@@ -66,11 +66,11 @@ async def send(session: aiohttp.ClientSession, variables: Sequence[tuple[str, st
     return [reply for replies in await asyncio.gather(*(work() for _ in range(at_once))) for reply in replies]
 
 
-def open_session(port: int) -> aiohttp.ClientSession:
+def open_session(lab: Lab) -> aiohttp.ClientSession:
     """Return a client of the lab's proxy that opens a new connection for each request."""
     # By address: the name leads there, but not every resolver knows.
     return aiohttp.ClientSession(
-        f"http://127.0.0.1:{port}", headers={"Host": f"{HOST}:{port}", "Connection": "close"},
+        f"http://{lab.address}:{lab.http}", headers={"Host": f"{lab.host('vars')}:{lab.http}", "Connection": "close"},
         connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=aiohttp.ClientTimeout(total=PATIENCE),
     )  # fmt: skip
 
@@ -119,7 +119,7 @@ def shared(cluster: Kubectl, pods: Sequence[str], name: str) -> list[str]:
             for pod, text in read.items() if text != f"{name} = {value}"]  # fmt: skip
 
 
-async def balance(port: int, cluster: Kubectl, rounds: Sequence[tuple[int, int]], say=print) -> list[str]:
+async def balance(lab: Lab, cluster: Kubectl, rounds: Sequence[tuple[int, int]], say=print) -> list[str]:
     """Send each round (requests, how many at once) and say who answered; return what was not as it should be."""
     before = replicas(cluster)
     if not before:
@@ -127,7 +127,7 @@ async def balance(port: int, cluster: Kubectl, rounds: Sequence[tuple[int, int]]
     run = uuid.uuid4().hex[:8]
     variables = [(f"balance-{run}-{number}", uuid.uuid4().hex) for number in range(VARIABLES)]
     found = []
-    async with open_session(port) as session:
+    async with open_session(lab) as session:
         try:
             for name, value in variables:
                 await (await session.put(f"/var/{name}", data=value, headers={"Content-Type": "text/plain"})).read()
@@ -157,7 +157,7 @@ def main(argv: list[str]) -> int:
     args = options.parse_args(argv)
     try:
         lab = state.load(args.name)
-        found = asyncio.run(balance(lab.http, Kubectl(lab.kubectl_options()), [(20, 20), (args.requests, args.at_once)]))
+        found = asyncio.run(balance(lab, Kubectl(lab.kubectl_options()), [(20, 20), (args.requests, args.at_once)]))
     except (GitopsError, ClusterError, aiohttp.ClientError, TimeoutError) as error:
         print(f"balance: {error or type(error).__name__}", file=sys.stderr)
         return 1

@@ -24,7 +24,7 @@ class Component:
 
     `image` is the reference with `{version}` filled in (`{key}` and `{registry_port}` are filled in by
     the builder, for what is built from the checkout), or None for what is no image. `part` is the part of the lab
-    that wants it, or None where every lab does.
+    that wants it, or None where every lab does; `cluster` is wanted by a lab that makes its cluster itself.
     """
 
     name: str
@@ -144,6 +144,26 @@ def repository(reference: str) -> str:
     if first in ("docker.io", "index.docker.io"):
         return f"docker.io/{rest if '/' in rest else f'library/{rest}'}"
     return f"{first}/{rest}"
+
+
+def path_of(reference: str) -> tuple[str, str]:
+    """Return repository and tag of an image in a registry that the lab pushes to.
+
+    The path of an upstream image includes its host, so that two hosts may have images of one name; an image of the
+    lab's own registry (`localhost:...`) stands under its path alone.
+    """
+    name, tag = repository(reference), reference.rsplit(":", 1)[1]
+    return (name.partition("/")[2] if name.startswith("localhost:") else name), tag
+
+
+def located(reference: str, registry: str) -> str:
+    """Return the reference of an image that was pushed to `registry`, host[:port][/path]."""
+    return "{}/{}:{}".format(registry, *path_of(reference))
+
+
+def unlocated(reference: str, registry: str) -> str:
+    """Return the reference by which the catalog knows an image that was pushed to `registry`; any other as it is."""
+    return reference.removeprefix(f"{registry}/") if registry else reference
 
 
 def catalog_file() -> Path:

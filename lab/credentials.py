@@ -10,9 +10,9 @@ import yaml
 from lab.gitops import GitopsError, state
 from lab.gitops.state import Lab
 
-# By name as in credentials.yml: what it is for, and how it is used ({http}, {name}, {kubectl}: of this lab).
+# By name as in credentials.yml: what it is for, and how it is used ({http}, {domain}, {name}, {kubectl}: of this lab).
 PURPOSES = {
-    "argocd_admin": ("Argo CD's API, user admin", "http://argocd.localhost:{http}/api/v1/session; make status and make logs log in by themselves"),
+    "argocd_admin": ("Argo CD's API, user admin", "http://argocd.{domain}:{http}/api/v1/session; make status and make logs log in by themselves"),
     "git_push": ("the lab's git server, user lab", "git push {name} knows it; a clone of your own asks for it"),
     "postgres": ("PostgreSQL, the superuser postgres", "in its pod none is asked for: {kubectl} exec -it -n vars deploy/db -- psql -h 127.0.0.1 -U postgres vars"),
     "vars_owner": ("PostgreSQL, the role that owns the schema", "the migrations log in with it, from the Secret vars-database"),
@@ -30,7 +30,7 @@ def listing(lab: Lab) -> list[str]:
     except FileNotFoundError:
         raise GitopsError(f"the lab {lab.name} has no passwords yet: make up makes them") from None
     here = lab.state.relative_to(lab.checkout)
-    known = {"http": lab.http, "name": lab.name, "kubectl": f"{here}/bin/kubectl --kubeconfig {here}/kubeconfig"}
+    known = {"http": lab.http, "domain": lab.domain, "name": lab.name, "kubectl": f"{here}/bin/kubectl --kubeconfig {here}/kubeconfig"}
     found = []
     for name in sorted(passwords, key=lambda name: (list(PURPOSES).index(name) if name in PURPOSES else len(PURPOSES), name)):
         purpose, use = PURPOSES.get(name, ("your own", "not made by the lab"))

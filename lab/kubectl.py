@@ -4,6 +4,8 @@ import json
 import subprocess
 
 FIELD_MANAGER = "cluster-lab"
+# The label that says which lab something is of, on a namespace and on what belongs to none.
+MARK = "cluster-lab/name"
 
 
 class ClusterError(Exception):
@@ -51,6 +53,13 @@ class Kubectl:
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise ClusterError(f"kubectl {words[0]}: {lines[-1]}")
+        return done.stdout
+
+    def given(self, document: dict, *words: str) -> str:
+        """Return what `kubectl WORDS` prints, which reads the document from its standard input. Raises ClusterError."""
+        done = self._done(*words, given=json.dumps(document))
+        if done.returncode:
+            raise ClusterError(f"kubectl {words[0]}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
         return done.stdout
 
     def objects(self, kinds: str, *words: str) -> list[dict]:

@@ -1,6 +1,6 @@
 """Wait until something answers, or say in one line what does not and why: `python -m lab.ready api|http`.
 
-`api` asks a cluster's API server whether it is ready, `http` asks 127.0.0.1 for a path under a host's name.
+`api` asks a cluster's API server whether it is ready, `http` asks an address for a path under a host's name.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def api(cluster: Kubectl) -> str | None:
     return None
 
 
-def answer(port: int, host: str, path: str) -> str | None:
-    """Return why there is no good answer on a port of 127.0.0.1; None if there is one."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+def answer(port: int, host: str, path: str, address: str = "127.0.0.1") -> str | None:
+    """Return why there is no good answer on a port of an address; None if there is one."""
+    connection = http.client.HTTPConnection(address, port, timeout=PATIENCE)
     try:
         connection.request("GET", path, headers={"Host": host})
         reply = connection.getresponse()
@@ -58,6 +58,7 @@ def main(argv: list[str]) -> int:
     for name in ("api", "http"):
         kinds.add_parser(name).add_argument("--timeout", type=float, default=60, help="longest wait, in seconds")
     place_arguments(kinds.choices["api"])
+    kinds.choices["http"].add_argument("--address", default="127.0.0.1")
     kinds.choices["http"].add_argument("--port", type=int, required=True)
     kinds.choices["http"].add_argument("--host", required=True)
     kinds.choices["http"].add_argument("--path", default="/")
@@ -66,7 +67,7 @@ def main(argv: list[str]) -> int:
         cluster = Kubectl(args)
         problem = wait(f"the API server of {args.context}", lambda: api(cluster), args.timeout)
     else:
-        problem = wait(f"http://{args.host}:{args.port}{args.path}", lambda: answer(args.port, args.host, args.path), args.timeout)
+        problem = wait(f"http://{args.host}:{args.port}{args.path}", lambda: answer(args.port, args.host, args.path, args.address), args.timeout)
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0

@@ -1,59 +1,50 @@
-"""Push the catalog's images to the lab's registry: `python -m lab push`."""
+"""Push the catalog's images to the lab's registry, or to the one that takes its place: `python -m lab push`."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from lab import build
-from lab.build.oci import MANIFEST
 from lab.build.plan import Plan
 from lab.build.tools import ToolError, run
-from lab.catalog import repository
+from lab.catalog import path_of
+from lab.publish import login
+from lab.publish.registry import Registry as Repository
+from lab.publish.registry import loopback
+from lab.publish.tools import PublishError
 
 # How many images are copied at a time.
 COPIES = 3
 
 
-def path_of(reference: str) -> tuple[str, str]:
-    """Return repository and tag of an image in the lab's registry.
-
-    The path of an upstream image includes its host, so that two hosts may have images of one name; an image of the
-    registry's own (`localhost:...`) stands under its path alone.
-    """
-    name, tag = repository(reference), reference.rsplit(":", 1)[1]
-    return (name.partition("/")[2] if name.startswith("localhost:") else name), tag
-
-
 class Registry:
-    """The registry API of one address (OCI Distribution Specification 1.0), as far as a push needs it."""
+    """One registry, or one path in it, as far as a push needs it; on loopback over HTTP, elsewhere over TLS."""
 
-    def __init__(self, address: str, timeout: float = 10) -> None:
-        """Take `host:port`, and the seconds one answer may take."""
+    def __init__(self, address: str, timeout: float = 10, environ: Mapping[str, str] = os.environ) -> None:
+        """Take `host[:port][/path]`, and the seconds one answer may take.
+
+        Who pushes is known from `docker login`, or from name and token of `environ`, which are for registries elsewhere only.
+        """
         self.address, self.timeout = address, timeout
+        self._host, _, self._path = address.partition("/")
+        users = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        self._credentials = login.given({} if loopback(self._host) else environ) or login.credentials(self._host, users)
 
     def digest(self, name: str, tag: str) -> str | None:
-        """Return the digest that `tag` stands for, or None where the registry has no such image."""
-        request = urllib.request.Request(
-            f"http://{self.address}/v2/{name}/manifests/{tag}", method="HEAD", headers={"Accept": MANIFEST}
-        )
-        # The registry is on loopback: a proxy that the environment names must not see it.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        """Return the digest that `tag` stands for, or None where the registry has no such image. Raises OSError."""
+        path = "/".join(filter(None, (self._path, name)))
         try:
-            with opener.open(request, timeout=self.timeout) as answer:
-                return answer.headers["Docker-Content-Digest"]
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return None
-            raise
+            return Repository(self._host, path, self._credentials, self.timeout).digest(tag)
+        except PublishError as error:
+            raise OSError(str(error)) from None
 
     def wait(self, seconds: float, clock: Any = time) -> None:
         """Return once the registry answers; raise OSError that says so where it does not within `seconds`."""
@@ -68,10 +59,20 @@ class Registry:
             clock.sleep(0.2)
 
 
+def registry_of(plan: Plan) -> Registry:
+    """Return the registry that the cluster's images are pushed to."""
+    return Registry(plan.registry or f"127.0.0.1:{plan.registry_port}")
+
+
 def copy(blobs: Path, layout: Path, target: str, log: Path) -> None:
-    """Copy the image of an OCI layout, its blobs in the folder `blobs`, to `target` (host:port/path:tag)."""
-    run(["skopeo", "copy", "--quiet", "--insecure-policy", "--preserve-digests", "--dest-tls-verify=false", "--src-shared-blob-dir", blobs,
-         f"oci:{layout}:image", f"docker://{target}"], log, env={"no_proxy": "*"})  # fmt: skip
+    """Copy the image of an OCI layout, its blobs in the folder `blobs`, to `target` (host[:port]/path:tag)."""
+    host = target.partition("/")[0]
+    local = loopback(host)
+    # A proxy that the environment names must not see what is on loopback.
+    with login.auth_file(host, {} if local else os.environ) as environment:
+        run(["skopeo", "copy", "--quiet", "--insecure-policy", "--preserve-digests", f"--dest-tls-verify={'false' if local else 'true'}",
+             "--src-shared-blob-dir", blobs, f"oci:{layout}:image", f"docker://{target}"], log,
+            env=environment | ({"no_proxy": "*"} if local else {}))  # fmt: skip
 
 
 def lacking(plan: Plan, names: list[str], registry: Registry) -> list[str]:
@@ -94,7 +95,7 @@ def push(plan: Plan, names: list[str], registry: Registry, log: Path, copy: Call
     def one(name: str) -> str:
         repository_path, tag = path_of(plan.reference(name))
         copy(plan.layouts.blobs, plan.artifact(name) / "oci", f"{registry.address}/{repository_path}:{tag}", log)
-        return plan.reference(name)
+        return plan.pulled(name)
 
     with ThreadPoolExecutor(max_workers=COPIES) as pool:
         return list(pool.map(one, lacking(plan, names, registry)))
@@ -142,13 +143,13 @@ def main(argv: list[str]) -> int:
                 return 1
             log = args.state_dir / "logs" / "push.log"
             log.parent.mkdir(parents=True, exist_ok=True)
-            registry = Registry(f"127.0.0.1:{args.registry_port}")
-            hosts = build.summary(plan, names)["hosts"] if args.mirror else []
+            registry = registry_of(plan)
+            hosts = build.summary(plan, names, args.state_dir)["hosts"] if args.mirror else []
             configured = configure_mirrors(hosts, args.mirror, args.state_dir / "certs.d", check=args.check)
             registry.wait(args.timeout)
             with build.locked(log.with_suffix(".lock"), print):
                 pushed = lacking(plan, names, registry) if args.check else push(plan, names, registry, log)
-        except (*build.ERRORS, ToolError, OSError) as error:
+        except (*build.ERRORS, ToolError, PublishError, OSError) as error:
             print(f"push: {error}")
             return 1
     print(json.dumps({"pushed": pushed, "changed": bool(pushed or configured)}))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from lab import build, catalog, made
+from lab import addresses, build, catalog, made
 from lab.gitops import state
 from lab.gitops.state import Lab
 from lab.gitops.tree import table
@@ -73,6 +73,18 @@ def restart(cluster: Kubectl, workloads: dict[tuple[str, str, str], str]) -> lis
     return [f"restarted, as its image was built anew: {kind}/{name} in {namespace} ({image})" for (namespace, kind, name), image in workloads.items()]
 
 
+def pods(cluster: Kubectl, lab: Lab) -> list[dict]:
+    """Return the lab's pods, their images as the catalog names them; in a cluster that somebody has, others have pods, too.
+
+    Raises ClusterError.
+    """
+    own = addresses.spaces(cluster, lab.name) if lab.at else None
+    found = [pod for pod in cluster.everything("pods") if own is None or pod["metadata"]["namespace"] in own]
+    for _, item in statuses(found):
+        item["image"] = catalog.unlocated(item["image"], lab.images)
+    return found
+
+
 def compared(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """Return the table of what changed, or the line that says that nothing did."""
     rows = [[name, before.get(name, "-"), after.get(name, "-")] for name in sorted(before | after) if before.get(name) != after.get(name)]
@@ -91,12 +103,12 @@ def upgrade(lab: Lab, play: Callable[[], int], cluster: Kubectl | None = None, r
     if changes := made.changed(recorded(lab), components):
         raise UpgradeError(made.refusal(changes, lab.name))
     cluster = cluster or Kubectl(lab.kubectl_options(namespace=""))
-    registry = registry or Registry(f"127.0.0.1:{lab.registry}")
-    before = running(cluster.everything("pods"), components)
+    registry = registry or Registry(lab.images or f"127.0.0.1:{lab.registry}")
+    before = running(pods(cluster, lab), components)
     if play():
         raise UpgradeError("the run above failed, and make up goes on from there")
-    said = restart(cluster, stale(cluster.everything("pods"), lambda image: registry.digest(*path_of(image))))
-    return [*compared(before, running(cluster.everything("pods"), components)), *said]
+    said = restart(cluster, stale(pods(cluster, lab), lambda image: registry.digest(*path_of(image))))
+    return [*compared(before, running(pods(cluster, lab), components)), *said]
 
 
 def main(argv: list[str]) -> int:

@@ -20,6 +20,7 @@ from typing import Any
 
 from lab import catalog, mirrors
 from lab.build import engine, golang, jobs, tools
+from lab.build.elsewhere import manifest
 from lab.build.plan import LANES, Plan
 from lab.cache import Store, cache_dir
 
@@ -43,13 +44,20 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument(
         "--registry-port", type=int, default=5001, help="where the lab's registry listens on 127.0.0.1"
     )
+    options.add_argument(
+        "--registry",
+        default="",
+        help="host[:port][/path] that an existing cluster pulls from (default: the lab's own registry, which nodes have as a mirror)",
+    )
     return options
 
 
 def plan_for(args: argparse.Namespace) -> tuple[Plan, list[str]]:
     """Return the plan for the parsed `args`, and the names of the components that are asked for."""
     components = catalog.load(args.source)
-    plan = Plan(components, Store(cache_dir()), CHECKOUT, args.registry_port, mirrors.load(args.state_dir))
+    plan = Plan(
+        components, Store(cache_dir()), CHECKOUT, args.registry_port, mirrors.load(args.state_dir), args.registry
+    )
     wanted = None if args.parts is None else {None, *args.parts.split(",")}
     return plan, [
         name
@@ -101,7 +109,7 @@ def link_tools(plan: Plan, names: list[str], folder: Path) -> bool:
     return changed
 
 
-def summary(plan: Plan, names: list[str]) -> dict[str, Any]:
+def summary(plan: Plan, names: list[str], state_dir: Path) -> dict[str, Any]:
     """Return what roles need to know: references, manifests and charts of the components `names`."""
     images = [name for name in names if plan.catalog[name].image]
     manifests = [name for name in names if plan.catalog[name].manifest]
@@ -109,12 +117,12 @@ def summary(plan: Plan, names: list[str]) -> dict[str, Any]:
         plan.catalog[name].build["chart"]: plan.artifact(name) for name in names if plan.catalog[name].kind == "chart"
     }
     return {
-        "refs": {name: plan.reference(name) for name in images},
+        "refs": {name: plan.pulled(name) for name in images},
         "versions": {name: plan.catalog[name].version for name in names},
         "hosts": sorted(
             {catalog.repository(plan.reference(name)).split("/")[0] for name in images if plan.catalog[name].pushed}
         ),
-        "manifests": {name: str(plan.artifact(name) / "manifest.yaml") for name in manifests},
+        "manifests": {name: str(manifest(plan, name, state_dir)) for name in manifests},
         "charts": {name: str(folder / "chart") for name, folder in charts.items()},
     }
 
@@ -139,14 +147,14 @@ def build(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dic
             for name in loaded:
                 plan.in_engine(name, logs / f"load-{name}.log")
     linked = link_tools(plan, names, state_dir / "bin")
-    return {**summary(plan, names), "built": seconds, "loaded": loaded, "changed": bool(seconds or loaded or linked)}
+    return {**summary(plan, names, state_dir), "built": seconds, "loaded": loaded, "changed": bool(seconds or loaded or linked)}
 
 
 def compare(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dict[str, Any]:
     """Return the summary that `build` would, and whether it would change anything; nothing is made."""
     stale = [link for link, target in links(plan, names, state_dir / "bin") if not link.is_symlink() or link.readlink() != target]
     missing = [name for name in load if not engine.has(plan.reference(name), plan.key(name))]
-    return {**summary(plan, names), "built": {}, "loaded": [], "changed": bool(plan.missing(names) or missing or stale)}
+    return {**summary(plan, names, state_dir), "built": {}, "loaded": [], "changed": bool(plan.missing(names) or missing or stale)}
 
 
 def absent(plan: Plan, names: list[str], logs: Path) -> list[str]:

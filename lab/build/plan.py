@@ -14,7 +14,7 @@ from lab.build.jobs import Job
 from lab.build.oci import Entry, Layouts
 from lab.build.tools import run
 from lab.cache import Store, digest, file_digest, tree_digest
-from lab.catalog import Catalog, CatalogError, Component
+from lab.catalog import Catalog, CatalogError, Component, located
 from lab.mirrors import Mirrors
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -31,10 +31,12 @@ class Plan:
     """What has to be done so that `catalog`'s components are in `store`."""
 
     def __init__(
-        self, catalog: Catalog, store: Store, checkout: Path, registry_port: int = 5001, mirrors: Mirrors | None = None
-    ) -> None:
+        self, catalog: Catalog, store: Store, checkout: Path, registry_port: int = 5001, mirrors: Mirrors | None = None,
+        registry: str = "",
+    ) -> None:  # fmt: skip
+        """Take also where the lab's registry listens on this machine, or the one (host[:port][/path]) that takes its place."""
         self.catalog, self.store, self.checkout = catalog, store, checkout
-        self.registry_port, self.mirrors = registry_port, mirrors or Mirrors()
+        self.registry_port, self.mirrors, self.registry = registry_port, mirrors or Mirrors(), registry
         self.layouts = Layouts(store.blobs)
         self._keys: dict[str, str] = {}
 
@@ -117,13 +119,18 @@ class Plan:
         return sorted(path for path in (self.checkout / "app").iterdir() if path.name not in ("chart", "__pycache__"))
 
     def reference(self, name: str) -> str:
-        """Return the full image reference under which the cluster, or the engine, knows a component."""
+        """Return the full image reference under which the engine, and a cluster whose nodes have mirrors, know a component."""
         image = self.catalog[name].image
         if image is None:
             raise CatalogError(f"catalog: {name} is no image")
         if "{key}" in image:
             image = image.replace("{key}", self.tag(name))
         return image.replace("{registry_port}", str(self.registry_port))
+
+    def pulled(self, name: str) -> str:
+        """Return the full image reference by which the cluster pulls a component: its nodes may know of no mirror."""
+        reference = self.reference(name)
+        return located(reference, self.registry) if self.registry and self.catalog[name].pushed else reference
 
     def tag(self, name: str) -> str:
         """Return the tag of an image built from the checkout: by its content, the same for each target of the Dockerfile.
@@ -407,23 +414,26 @@ def containers(document: dict) -> list[dict]:
     return [*pod.get("initContainers", []), *pod.get("containers", [])]
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Reads a lone `=` as the text that it is; YAML 1.1 has a meaning for it that nobody uses."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+
+
+# Writes objects as a manifest.
+dump = functools.partial(
+    yaml.dump_all, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False, width=1000
+)
 
 
 def apart(text: str, omit: list[str]) -> tuple[str, str]:
     """Return a manifest's objects and its definitions of kinds; objects whose name label is in `omit` are in neither."""
     objects: list[dict] = []
     kinds: list[dict] = []
-    for document in yaml.load_all(text, _Loader):
+    for document in yaml.load_all(text, Loader):
         if document and document["metadata"].get("labels", {}).get("app.kubernetes.io/name") not in omit:
             (kinds if document["kind"] == "CustomResourceDefinition" else objects).append(document)
-    dump = functools.partial(
-        yaml.dump_all, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False, width=1000
-    )
     return dump(objects), dump(kinds) if kinds else ""
 
 

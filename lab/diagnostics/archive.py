@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from lab import addresses
 from lab.diagnostics import gather, secrets
 from lab.diagnostics.mask import Mask
 from lab.gitops import state
@@ -47,7 +48,9 @@ def main(argv: list[str], checkout: Path = state.CHECKOUT, clock=time.strftime) 
     def make() -> list[str]:
         lab = state.load(args.name, checkout, up=False)
         path = lab.state / "diagnostics" / f"{lab.name}-{clock('%Y%m%d-%H%M%S')}.tar.gz"
-        mask = Mask(secrets.known(lab.state, Kubectl(lab.kubectl_options(""))))
+        cluster = Kubectl(lab.kubectl_options(""))
+        look = (lambda: addresses.spaces(cluster, lab.name)) if lab.at else None
+        mask = Mask(secrets.known(lab.state, cluster, look))
         count = write(path, parts(lab), mask)
         return [f"{path.relative_to(lab.checkout)}: {count} files, {path.stat().st_size / 1024:,.0f} KiB, {mask.count:,} secrets masked"]
 

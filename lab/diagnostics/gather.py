@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab import catalog, diagnose
+from lab import addresses, catalog, diagnose
 from lab.gitops import GitopsError, status
 from lab.gitops.state import Lab
 from lab.kubectl import ClusterError, Kubectl
@@ -28,6 +28,8 @@ OBJECTS = (
     "ingresses.networking.k8s.io,networkpolicies.networking.k8s.io", "persistentvolumeclaims,persistentvolumes", "configmaps",
     "applications.argoproj.io",
 )  # fmt: skip
+# Those of them that are in no namespace.
+WIDE = ("nodes", "namespaces", "persistentvolumes")
 # Files of the lab's folder that say how it was made.
 FILES = ("lab.yml", "cluster.yml", "vars.values.yml", "traefik.values.yml", "monitoring.values.yml")
 
@@ -55,6 +57,16 @@ def versions(lab: Lab, ask: Callable[..., str]) -> str:
     return "\n".join([*here, "", ask("free", "-m"), engine, *components, ""])
 
 
+def spaces(lab: Lab, cluster: Kubectl) -> list[str]:
+    """Return the namespaces to look in: all ("") in the lab's own cluster, the lab's in one that somebody has. Raises ClusterError."""
+    return sorted(addresses.spaces(cluster, lab.name)) if lab.at else [""]
+
+
+def where(space: str) -> tuple[str, ...]:
+    """Return a namespace, or all of them, as kubectl's words."""
+    return ("--namespace", space) if space else ("--all-namespaces",)
+
+
 def cluster_state(lab: Lab, kubectl: Callable[[str], Kubectl]) -> Parts:
     """Yield what the API server knows: the status, objects, events, and the logs of every container."""
     cluster = kubectl("")
@@ -64,11 +76,20 @@ def cluster_state(lab: Lab, kubectl: Callable[[str], Kubectl]) -> Parts:
     except (GitopsError, ClusterError, ValueError) as error:
         yield "status.txt", f"({error})\n"
     yield "versions-cluster.txt", _said(cluster, "version", "--output=yaml")
-    for kinds in OBJECTS:
-        yield f"objects/{kinds.partition('.')[0].replace(',', '-')}.yaml", _said(cluster, "get", kinds, "--all-namespaces", "--output=yaml")
-    yield "objects/secrets.txt", _said(cluster, "get", "secrets", "--all-namespaces")
     try:
-        events, pods = cluster.everything("events", "--all-namespaces"), cluster.everything("pods", "--all-namespaces")
+        found = spaces(lab, cluster)
+    except ClusterError as error:
+        yield "namespaces.txt", f"({error})\n"
+        return
+    for kinds in OBJECTS:
+        # What is in no namespace says something of a cluster that is the lab's alone.
+        wanted = ",".join(kind for kind in kinds.split(",") if not lab.at or kind not in WIDE)
+        for space in found if wanted else ():
+            folder = "/".join(filter(None, ("objects", space)))
+            yield f"{folder}/{kinds.partition('.')[0].replace(',', '-')}.yaml", _said(cluster, "get", wanted, *where(space), "--output=yaml")
+    yield "objects/secrets.txt", "".join(_said(cluster, "get", "secrets", *where(space)) for space in found)
+    try:
+        events, pods = ([item for space in found for item in kubectl(space).everything(kinds)] for kinds in ("events", "pods"))
     except ClusterError as error:
         yield "pods.txt", f"({error})\n"
         return

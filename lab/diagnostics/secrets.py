@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import yaml
@@ -25,17 +26,21 @@ def own(state: Path) -> dict[str, bytes]:
     return found
 
 
-def of_cluster(cluster: Kubectl) -> dict[str, bytes]:
-    """Return, by namespace, Secret and key, what the cluster's Secrets hold. Raises ClusterError."""
-    items = json.loads(cluster.text("get", "secrets", "--all-namespaces", "--output=json"))["items"]
+def of_cluster(cluster: Kubectl, spaces: Collection[str] | None = None) -> dict[str, bytes]:
+    """Return, by namespace, Secret and key, what Secrets hold: all, or those in some namespaces. Raises ClusterError."""
+    where = [("--namespace", space) for space in spaces] if spaces is not None else [("--all-namespaces",)]
+    items = [item for place in where for item in json.loads(cluster.text("get", "secrets", *place, "--output=json"))["items"]]
     return {f"{item['metadata']['namespace']}/{item['metadata']['name']}/{key}": base64.b64decode(value)
             for item in items for key, value in (item.get("data") or {}).items()}  # fmt: skip
 
 
-def known(state: Path, cluster: Kubectl) -> dict[str, bytes]:
-    """Return every secret that can be read; those of a cluster that does not answer are in nothing that it is asked for."""
+def known(state: Path, cluster: Kubectl, look: Callable[[], Collection[str]] | None = None) -> dict[str, bytes]:
+    """Return every secret that can be read, of the cluster's all, or those in the namespaces that `look` tells.
+
+    Those of a cluster that does not answer are in nothing that it is asked for.
+    """
     try:
-        return {**own(state), **of_cluster(cluster)}
+        return {**own(state), **of_cluster(cluster, look() if look else None)}
     except ClusterError:
         return own(state)
 

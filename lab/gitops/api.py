@@ -11,8 +11,6 @@ from urllib.parse import urlencode
 from lab.gitops import GitopsError
 from lab.gitops.state import APPLICATION, Lab
 
-HOST = "argocd.localhost"
-
 
 class Api:
     """One session of the user admin."""
@@ -38,8 +36,9 @@ class Api:
     @contextlib.contextmanager
     def _open(self, method: str, path: str, body: dict | None = None, timeout: float | None = None):
         # By address: the name leads there, but not every resolver knows.
-        connection = http.client.HTTPConnection("127.0.0.1", self._lab.http, timeout=self._timeout)
-        headers = {"Host": f"{HOST}:{self._lab.http}", "Content-Type": "application/json"}
+        host = f"{self._lab.host('argocd')}:{self._lab.http}"
+        connection = http.client.HTTPConnection(self._lab.address, self._lab.http, timeout=self._timeout)
+        headers = {"Host": host, "Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         try:
@@ -51,7 +50,7 @@ class Api:
                 raise GitopsError(f"Argo CD's API answers {answer.status} at {path.partition('?')[0]}: {_said(answer.read())}")
             yield answer
         except (OSError, http.client.HTTPException) as error:
-            raise GitopsError(f"Argo CD's API does not answer at http://{HOST}:{self._lab.http}: {error}; make up repairs") from None
+            raise GitopsError(f"Argo CD's API does not answer at http://{host}: {error}; make up repairs") from None
         finally:
             connection.close()
 

@@ -20,10 +20,10 @@ IMAGES = ["web", "migrations"]
 
 def make(lab: Lab) -> tuple[str, str]:
     """Have the checkout's images built and in the lab's registry; return their references."""
-    plan = Plan(catalog.load(lab.source), Store(cache_dir()), lab.checkout, lab.registry, mirrors.load(lab.state))
+    plan = Plan(catalog.load(lab.source), Store(cache_dir()), lab.checkout, lab.registry, mirrors.load(lab.state), lab.images)
     build.build(plan, IMAGES, lab.state, [])
-    registry.push(plan, IMAGES, registry.Registry(f"127.0.0.1:{lab.registry}"), lab.state / "logs" / "push.log")
-    return plan.reference("web"), plan.reference("migrations")
+    registry.push(plan, IMAGES, registry.registry_of(plan), lab.state / "logs" / "push.log")
+    return plan.pulled("web"), plan.pulled("migrations")
 
 
 def origin(checkout: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -27,13 +28,21 @@ def store(lab: Lab) -> Path:
 def keep_credential(lab: Lab, *, check: bool = False) -> bool:
     """Write the file that git's helper `store` reads; say whether it changed. Under `check` it stays as it is."""
     # As the helper itself writes it after a push, the colon before the port included.
-    file, text = store(lab), f"http://lab:{lab.password('git_push')}@git.localhost%3a{lab.http}\n"
+    file, text = store(lab), f"http://lab:{lab.password('git_push')}@{lab.host('git')}%3a{lab.http}\n"
     if file.exists() and file.read_text() == text:
         return False
     if not check:
         file.touch(mode=0o600)
         file.write_text(text)
     return True
+
+
+def ip(address: str) -> str:
+    """Return the IP address of what may be a name: git takes no other. A name that leads nowhere stays, for git to complain about."""
+    try:
+        return socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)[0][4][0]
+    except OSError:
+        return address
 
 
 def quoted(path: Path) -> str:
@@ -46,12 +55,12 @@ def settings(lab: Lab) -> dict[str, list[str]]:
 
     The first, empty helper forgets those of the user, so that no key chain learns a password that ends with the lab.
     """
-    base = f"http://git.localhost:{lab.http}"
+    base = f"http://{lab.host('git')}:{lab.http}"
     return {
         f"credential.{base}.helper": ["", f"store --file={quoted(store(lab))}"],
         f"credential.{base}.username": ["lab"],
         f"http.{base}/.proxy": [""],
-        f"http.{base}/.curloptResolve": [f"git.localhost:{lab.http}:127.0.0.1"],
+        f"http.{base}/.curloptResolve": [f"{lab.host('git')}:{lab.http}:{ip(lab.address)}"],
     }
 
 

@@ -12,7 +12,10 @@ from lab.gitops import GitopsError, state
 from lab.gitops.git import Git, head, keep_credential, patiently, settings
 from lab.gitops.state import Lab
 
-OURS = "http://git.localhost:"
+
+def ours(lab: Lab, url: str) -> bool:
+    """Say whether a remote's URL is the lab's, on this port or one that it had before."""
+    return url == lab.git_url or url.startswith(f"http://{lab.host('git')}:")
 
 
 def values(git: Git, key: str) -> list[str]:
@@ -32,7 +35,7 @@ def have(lab: Lab, *, check: bool = False) -> dict:
     changed = keep_credential(lab, check=check)
     remote = f"remote.{lab.name}"
     url = values(git, f"{remote}.url")
-    if url and not (url[0] == lab.git_url or url[0].startswith(OURS)):
+    if url and not ours(lab, url[0]):
         return {"changed": changed, "warning": f"the remote {lab.name} leads to {url[0]} and stays: git push {lab.git_url} HEAD:main"}
     wanted = {f"{remote}.url": [lab.git_url], f"{remote}.fetch": [f"+refs/heads/*:refs/remotes/{lab.name}/*"],
               f"{remote}.push": ["HEAD:refs/heads/main"], **settings(lab)}  # fmt: skip
@@ -55,9 +58,9 @@ def forget(lab: Lab, *, check: bool = False) -> dict:
         sections = git("config", "--local", "--name-only", "--list").splitlines()
     except GitopsError:
         return {"changed": False}
-    base = f"http://git.localhost:{lab.http}"
+    base = f"http://{lab.host('git')}:{lab.http}"
     url = values(git, f"remote.{lab.name}.url")
-    wanted = [f"credential.{base}", f"http.{base}/"] + ([f"remote.{lab.name}"] if url and url[0].startswith(OURS) else [])
+    wanted = [f"credential.{base}", f"http.{base}/"] + ([f"remote.{lab.name}"] if url and ours(lab, url[0]) else [])
     found = [section for section in wanted if any(key.rpartition(".")[0].lower() == section.lower() for key in sections)]
     for section in [] if check else found:
         git("config", "--local", "--remove-section", section)

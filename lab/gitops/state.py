@@ -1,4 +1,4 @@
-"""What is known of one lab: its ports, its passwords, its folder."""
+"""What is known of one lab: where it answers, its cluster, its passwords, its folder."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ SERVICE = "vars"
 # What a lab may be called, in words, too: its name is part of those of containers, folders and hosts.
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 NAME_IS = "1 to 20 lower-case letters, digits and hyphens, with no hyphen first or last"
+# What is recorded only of a lab that stands on an existing cluster: field of a Lab, and setting.
+ELSEWHERE = {"address": "lab_address", "domain": "lab_domain", "at": "lab_existing_context", "images": "lab_registry"}
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,27 @@ class Lab:
     registry: int
     source: str
     checkout: Path = CHECKOUT
+    # Where it answers: an address or a name that is looked up, and the domain that the names of its parts end in.
+    address: str = "127.0.0.1"
+    domain: str = "localhost"
+    # The context in the lab's own kubeconfig; empty means that of kind.
+    at: str = ""
+    # What an existing cluster pulls the lab's images from, host[:port][/path]; empty means the lab's own registry.
+    images: str = ""
+
+    def host(self, part: str) -> str:
+        """Return the name under which a part of the lab answers: vars, argocd, git, prometheus or alertmanager."""
+        return f"{part}.{self.domain}"
 
     @property
     def git_url(self) -> str:
         """Where this machine finds the lab's repository."""
-        return f"http://git.localhost:{self.http}/vars.git"
+        return f"http://{self.host('git')}:{self.http}/vars.git"
 
     @property
     def context(self) -> str:
         """The cluster's name in the kubeconfig."""
-        return f"kind-{self.name}"
+        return self.at or f"kind-{self.name}"
 
     def password(self, name: str) -> str:
         """Return one of the passwords that the lab made."""
@@ -73,7 +86,8 @@ def load(name: str, checkout: Path = CHECKOUT, *, up: bool = True) -> Lab:
     if record is None or (up and not (state / "kubeconfig").is_file()):
         extra = "" if name == "lab" else f' VARS="-e lab_name={name}"'
         raise GitopsError(f"no lab called {name} is up: make up{extra}")
-    return Lab(name, state, record["lab_http_port"], record["lab_registry_port"], record["lab_source"], checkout)
+    there = {key: record[setting] for key, setting in ELSEWHERE.items() if setting in record}
+    return Lab(name, state, record["lab_http_port"], record["lab_registry_port"], record["lab_source"], checkout, **there)
 
 
 def parser(description: str) -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from lab.gitops.state import SERVICE, Lab
 from lab.gitops.tree import age, rows, table
 from lab.kubectl import ClusterError, Kubectl
 
-# Namespaces whose pods are listed; those of parts that the lab leaves out do not exist.
+# Namespaces whose pods are listed, as far as they are the lab's.
 NAMESPACES = (SERVICE, "traefik", "git", "argocd", "monitoring")
 # Events of a pod, and lines of its log, that are shown.
 EVENTS, LOG_LINES = 3, 5
@@ -94,15 +94,18 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime) -> tuple[li
     """Return the report's lines, and whether everything is well."""
     lines: list[str] = []
     app = None
+    own = addresses.spaces(kubectl(SERVICE), lab.name)
     try:
-        app = application.read(kubectl("argocd"))
-        lines += [*headline(app), *tree(lab, app), ""]
+        app = application.read(kubectl("argocd")) if "argocd" in own else None
     except ClusterError as error:
         if "doesn't have a resource type" not in str(error) and "NotFound" not in str(error):
             raise
+    if app:
+        lines += [*headline(app), *tree(lab, app), ""]
+    else:
         lines += ["Argo CD is not part of this lab: the roles apply the chart (lab_components)", ""]
     found, reasons = [], []
-    for space in NAMESPACES:
+    for space in [space for space in NAMESPACES if space in own]:
         cluster = kubectl(space)
         there = cluster.everything("pods")
         events = cluster.everything("events") if any(diagnose.trouble(pod) for pod in there) else []

@@ -42,9 +42,14 @@ def missing_components(wanted: Mapping[str, Any], components: catalog.Catalog) -
     from lab.build.plan import Plan
 
     plan = Plan(components, cache.Store(cache.cache_dir()), Path(wanted["checkout"]), int(wanted["settings"]["lab_registry_port"]))
-    parts = wanted["settings"].get("lab_components", [])
+    parts = wanted["settings"].get("lab_parts", [])
     names = [name for name, item in components.components.items() if item.part is None or item.part in parts]
     return plan.missing(names) if wanted["to_build"] == "auto" else names
+
+
+def elsewhere(settings: Mapping[str, Any]) -> bool:
+    """Say whether the lab stands on a cluster that it does not make."""
+    return settings.get("lab_cluster") == "existing"
 
 
 def engine_pid() -> int | None:
@@ -66,16 +71,17 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool)
     settings = wanted["settings"]
     needs = {name: int(value) for name, value in wanted["needs"].items()}
     can_install = host.why_not_install(host.os_release())
-    pid = engine_pid()
-    findings = host.builds(can_install, to_build) + docker.unable_engine(engine, can_install)
-    if pid is not None:
+    pid, existing = engine_pid(), elsewhere(settings)
+    findings = host.builds(can_install, to_build)
+    findings += [] if existing and not to_build else docker.unable_engine(engine, can_install)
+    if pid is not None and not existing:
         findings += docker.powerless_engine(engine, host.lacking_capabilities(processes.PROC / str(pid) / "status"), pid)
     nodes = 1 + int(settings.get("lab_workers", 0))
     room = []
     if to_build:
         empty = not any((cache.cache_dir() / "artifacts").glob("*"))
         room.append((cache.cache_dir(), needs["disk_build_gib" if empty else "disk_rebuild_gib"], "builds"))
-    if not engine.nodes(settings["lab_name"]):
+    if not existing and not engine.nodes(settings["lab_name"]):
         root = Path((engine.info or {}).get("DockerRootDir", "/var/lib/docker"))
         if os.access(root.parent, os.X_OK):  # The engine may be in a virtual machine.
             room.append((root, needs["disk_gib"], "images and volumes"))
@@ -84,6 +90,15 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool)
         findings += host.inotify(host.inotify_limit, nodes + engine.nodes_of_others(settings["lab_name"]), {"max_user_instances": needs["inotify_instances_per_node"],
                                                              "max_user_watches": needs["inotify_watches_per_node"]})
     return findings + host.disk(room)
+
+
+def check_existing(wanted: Mapping[str, Any]) -> tuple[str, list[Finding]]:
+    """Return what an existing cluster is known by, and refuse one that the lab cannot stand on."""
+    from lab.build.plan import Plan
+    from lab.existing import check
+
+    plan = Plan(catalog.load(wanted["settings"]["lab_source"]), cache.Store(cache.cache_dir()), Path(wanted["checkout"]))
+    return check.check(wanted["settings"], plan.artifact("kubectl") / "kubectl")
 
 
 def check_registries() -> list[Finding]:
@@ -104,6 +119,10 @@ class Report:
     fresh: bool = False
     stands: bool = False
     made_of: dict[str, str] = field(default_factory=dict)
+    # Whether an engine is needed: for the cluster, or to build.
+    engine: bool = True
+    # What an existing cluster is known by.
+    cluster: str = ""
 
 
 def preflight(wanted: Mapping[str, Any]) -> Report:
@@ -124,16 +143,22 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
     if wanted["state"] == "present" and not report.findings:
         engine = docker.ask()
         asked = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
-        report.fresh = not engine.nodes(settings["lab_name"])
-        report.stands = engine.stands(settings["lab_name"], str(state_dir)) and living.complete(state_dir)
+        existing = elsewhere(settings)
+        report.fresh, report.engine = not existing and not engine.nodes(settings["lab_name"]), not existing or bool(missing)
+        report.stands = (existing or engine.stands(settings["lab_name"], str(state_dir))) and living.complete(state_dir, existing=existing)
         report.findings += living.changed_settings(state_dir / "lab.yml", {**settings, **wanted.get("record", {})})
         report.findings += [] if report.fresh else living.changed_cluster(state_dir, settings["lab_name"], components)
         report.findings += living.lost_passwords(state_dir, report.fresh)
         report.findings += repository.repository(settings, Path(wanted["checkout"]))
-        report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
-        report.findings += ports.taken_ports(asked, engine, str(state_dir))
+        if existing and not report.findings:
+            report.cluster, report.findings = check_existing(wanted)
+        if not existing:
+            report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
+            report.findings += ports.taken_ports(asked, engine, str(state_dir))
         report.findings += check_host(wanted, engine, bool(missing))
         report.findings += check_registries() if missing else []
+    if wanted["state"] == "absent":
+        report.findings += living.changed_settings(state_dir / "lab.yml", {"lab_cluster": settings.get("lab_cluster", "kind")})
     # Taking down a lab that is not there is no reason to make its folder.
     there = wanted["state"] == "present" or state_dir.is_dir()
     if wanted["lock"] and all(found.warning for found in report.findings) and there:
@@ -154,7 +179,7 @@ def main(argv: list[str]) -> int:
     warned = [found.message for found in findings if found.warning]
     if args.json:
         print(json.dumps({"findings": refused, "warnings": warned, "missing": report.missing, "fresh": report.fresh,
-                          "stands": report.stands, "made_of": report.made_of}))
+                          "stands": report.stands, "made_of": report.made_of, "engine": report.engine, "cluster": report.cluster}))
         return 0
     for line in [*refused, *(f"warning: {line}" for line in warned)]:
         print(line, file=sys.stderr)

@@ -17,6 +17,8 @@ from lab.preflight.finding import Finding
 
 LOCK = "run.lock"
 RUN = "ansible-playbook"
+# What is recorded for those who read it: a load balancer's address is not known before there is one.
+MAY_CHANGE = ("lab_address",)
 # What leads to a cluster that was created completely.
 LEADS = ("cluster.id", "kubeconfig", "bin/kubectl", "bin/helm")
 
@@ -31,7 +33,7 @@ def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
         return [Finding("record", f"{record} cannot be read ({str(error).splitlines()[0]}): make down, then make up")]
     return [Finding("record", f"this lab was made with {key}={text(was)} and cannot change to {text(asked[key])}: make down first, or "
                               f"leave {key} as it was{back(key, was)}")
-            for key, was in (recorded or {}).items() if key in asked and text(asked[key]) != text(was)]
+            for key, was in (recorded or {}).items() if key in asked and key not in MAY_CHANGE and text(asked[key]) != text(was)]
 
 
 def text(value: Any) -> str:
@@ -56,9 +58,9 @@ def changed_cluster(state_dir: Path, name: str, components: Catalog) -> list[Fin
     return [Finding("cluster", made.refusal(changes, name))] if changes else []
 
 
-def complete(state_dir: Path) -> bool:
-    """Say whether the lab's folder has what leads to its cluster."""
-    return all((state_dir / name).exists() for name in LEADS)
+def complete(state_dir: Path, *, existing: bool = False) -> bool:
+    """Say whether the lab's folder has what leads to its cluster; an `existing` one was not created by the lab."""
+    return all((state_dir / name).exists() for name in (LEADS[1:] if existing else LEADS))
 
 
 def lost_passwords(state_dir: Path, fresh: bool) -> list[Finding]:

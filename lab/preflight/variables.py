@@ -17,6 +17,9 @@ from lab.preflight.finding import Finding
 FOREIGN = re.compile(r"_|ansible_|molecule_|vault_")
 # What `lab_components` may name.
 PARTS = ("argocd", "monitoring")
+CLUSTERS = ("kind", "existing")
+INGRESS_TYPES = ("NodePort", "LoadBalancer")
+REGISTRY = re.compile(r"[a-zA-Z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*")
 TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0", "y", "n", "t", "f"}
 
 
@@ -150,6 +153,15 @@ def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Find
     workers = settings.get("lab_workers", 0)
     if not is_integer(workers) or not 0 <= int(workers) <= 9:
         refuse("lab_workers", workers, "a number of worker nodes, 0 to 9")
+    cluster, registry = settings.get("lab_cluster", "kind"), settings.get("lab_registry", "")
+    if cluster not in CLUSTERS:
+        refuse("lab_cluster", cluster, f"one of {', '.join(CLUSTERS)}")
+    if cluster == "existing" and not REGISTRY.fullmatch(registry):
+        refuse("lab_registry", registry, "host[:port][/path], where images are pushed to and the cluster pulls them")
+    if cluster == "kind" and registry:
+        refuse("lab_registry", registry, "empty: the lab's own cluster pulls from its own registry")
+    if settings.get("lab_ingress_type", INGRESS_TYPES[0]) not in INGRESS_TYPES:
+        refuse("lab_ingress_type", settings["lab_ingress_type"], f"one of {', '.join(INGRESS_TYPES)}")
     ports = [(key, int(value)) for key, value in settings.items() if key.endswith("_port") and is_integer(value)]
     for position, (key, port) in enumerate(ports):
         for other, same in ports[:position]:

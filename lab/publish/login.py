@@ -62,6 +62,23 @@ def docker_config(registry: str, environ: Mapping[str, str] = os.environ) -> Ite
         yield Path(folder)
 
 
+@contextlib.contextmanager
+def auth_file(registry: str, environ: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
+    """Give the environment by which skopeo is logged in to `registry`: empty where the user's own login is what counts.
+
+    Name and token of the environment are in a file of their own, for its owner only, that goes again.
+    """
+    credentials = given(environ)
+    if credentials is None:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="push-") as folder:
+        file = Path(folder) / "auth.json"
+        entry = base64.b64encode(":".join(credentials).encode()).decode()
+        file.write_text(json.dumps({"auths": {registry: {"auth": entry}}}))
+        yield {"REGISTRY_AUTH_FILE": str(file)}
+
+
 def read(config: Path) -> dict:
     """Return a Docker configuration; an absent one is empty."""
     file = config / "config.json"

@@ -1,4 +1,4 @@
-"""Attach a document to an image in a registry (OCI Distribution Specification 1.1, "referrers")."""
+"""Look for an image in a registry, and attach a document to it (OCI Distribution Specification 1.1, "referrers")."""
 
 import base64
 import hashlib
@@ -24,12 +24,17 @@ class Registry:
         """Take `host[:port]`, the path of a repository, name and password if there are, and seconds for an answer."""
         self.host, self.repository, self.timeout = host, repository, timeout
         # Docker too speaks plain HTTP to a registry on loopback, and no proxy must see that.
-        loopback = re.match(r"localhost|127\.|\[::1\]", host)
-        self._base = f"{'http' if loopback else 'https'}://{host}/v2/{repository}"
-        handlers = [urllib.request.ProxyHandler({})] if loopback else []
+        local = loopback(host)
+        self._base = f"{'http' if local else 'https'}://{host}/v2/{repository}"
+        handlers = [urllib.request.ProxyHandler({})] if local else []
         self._opener = urllib.request.build_opener(*handlers)
         self._basic = base64.b64encode(":".join(credentials).encode()).decode() if credentials else None
         self._authorization = f"Basic {self._basic}" if self._basic else None
+
+    def digest(self, tag: str) -> str | None:
+        """Return the digest of the image that a tag stands for, or None where there is no such image."""
+        answer = self._ask("HEAD", f"/manifests/{tag}", headers={"Accept": MANIFEST}, absent=True)
+        return answer.headers["Docker-Content-Digest"] if answer else None
 
     def attach(self, digest: str, kind: str, document: bytes, name: str) -> str:
         """Push `document` of media type `kind` as a referrer of the image `digest`; return the referrer's digest."""
@@ -107,6 +112,11 @@ class Registry:
         except OSError:
             raise PublishError(f"{self.host} gives no token for {self.repository}: may this login push there?") from None
         return said.get("token") or said["access_token"]
+
+
+def loopback(host: str) -> bool:
+    """Say whether a registry is on this machine's loopback: it is then spoken to in plain HTTP, and never through a proxy."""
+    return re.match(r"(localhost|127\.[\d.]+|\[::1\])(:\d+)?$", host) is not None
 
 
 def describe(kind: str, data: bytes) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def main(argv: list[str]) -> int:
     scratch = Path(tempfile.mkdtemp(prefix=".report-", dir=reports))
     try:
         found = sorted(dashboards.load(args.dashboards), key=lambda dashboard: dashboard.name != TABLES)
-        sections = gather(found, Prometheus(lab.http), span)
+        sections = gather(found, Prometheus(lab.http, lab.host("prometheus"), lab.address), span)
         written = replace(reports, write(sections, span, f"Cluster lab: {args.name}", scratch))
     except (ReportError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)

@@ -51,7 +51,7 @@ class Series:
 
 
 class Prometheus:
-    """Prometheus behind the lab's proxy: an address of this machine, and the host name that leads on from there."""
+    """Prometheus behind the lab's proxy: an address, and the host name that leads on from there."""
 
     def __init__(self, port: int, host: str = "prometheus.localhost", address: str = "127.0.0.1", timeout: float = 30) -> None:
         """Take where it is; `timeout` is how many seconds one answer may take."""

@@ -10,6 +10,9 @@ ROLE = Path(__file__).parents[2] / "roles" / "traefik"
 INPUTS = {
     "images_refs": {"traefik": "registry.example/library/traefik:1.2.3"},
     "traefik_namespace": "traefik",
+    "traefik_class": "traefik",
+    "traefik_default": True,
+    "traefik_type": "NodePort",
     "traefik_http_node_port": 30080,
     "traefik_https_node_port": 30443,
     "traefik_address": "127.0.0.1",

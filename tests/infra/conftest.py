@@ -28,11 +28,13 @@ CHECKOUT = Path(__file__).parents[2]
 NAMESPACE = "vars"
 # Seconds one answer over HTTP may take.
 PATIENCE = 10
+# What is recorded of a lab on a cluster that somebody has: field of a Lab, and setting.
+ELSEWHERE = {"address": "lab_address", "context": "lab_existing_context", "images": "lab_registry"}
 
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab: its name, its state folder, its ports on 127.0.0.1 and the source of its components."""
+    """One lab: its name, its state folder, where it answers, the source of its components, and the cluster it is on."""
 
     name: str
     state: Path
@@ -40,6 +42,10 @@ class Lab:
     https: int
     registry: int
     source: str
+    address: str = "127.0.0.1"
+    # On a cluster that somebody has: the context, and the registry that it pulls from.
+    context: str = ""
+    images: str = ""
 
     @property
     def container(self) -> str:
@@ -62,7 +68,7 @@ class Answer:
 
 
 class Client:
-    """Sends each request over a connection of its own to 127.0.0.1; the host is a name in it, never looked up."""
+    """Sends each request over a connection of its own to the lab's address; the host is a name in it, never looked up."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -71,7 +77,7 @@ class Client:
         """Return the answer to one request. Over TLS the certificate is checked against the lab's own authority."""
         port = self._lab.https if tls else self._lab.http
         connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
-        connection.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        connection.sock = socket.create_connection((self._lab.address, port), timeout=PATIENCE)
         if tls:
             context = ssl.create_default_context(cafile=str(self._lab.state / "ca.crt"))
             connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
@@ -91,7 +97,7 @@ class Cluster:
     def run(self, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess:
         """Run kubectl for this cluster, 60 s at most; return exit code and output."""
         command = [self._lab.state / "bin" / "kubectl", "--kubeconfig", self._lab.state / "kubeconfig",
-                   "--context", f"kind-{self._lab.name}", "--cache-dir", self._lab.state / "kubectl"]  # fmt: skip
+                   "--context", self._lab.context or f"kind-{self._lab.name}", "--cache-dir", self._lab.state / "kubectl"]  # fmt: skip
         return subprocess.run([*map(str, command), *words], capture_output=True, text=True, timeout=60, input=stdin, check=False)
 
     def text(self, *words: str, stdin: str | None = None) -> str:
@@ -129,7 +135,15 @@ def lab() -> Lab:
         pytest.exit(f"no lab called {name} is up: make up VARS='-e lab_name={name}'", returncode=1)
     record = yaml.safe_load((state / "lab.yml").read_text())
     ports = {port: record[f"lab_{port}_port"] for port in ("http", "https", "registry")}
-    return Lab(name, state, **ports, source=record["lab_source"])
+    there = {field: record[key] for field, key in ELSEWHERE.items() if key in record}
+    return Lab(name, state, **ports, source=record["lab_source"], **there)
+
+
+@pytest.fixture(autouse=True)
+def fits(request, lab):
+    """Leave out what is about a cluster that the lab made itself, where it stands on another."""
+    if lab.context and request.node.get_closest_marker("own_cluster"):
+        pytest.skip("this lab stands on a cluster that somebody has: it does not answer for that one's own parts")
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +161,7 @@ def client(lab) -> Client:
 @pytest.fixture(scope="session")
 def plan(lab) -> Plan:
     """Return what the catalog says of the lab: components and image references."""
-    return Plan(catalog.load(lab.source), Store(cache_dir()), CHECKOUT, lab.registry)
+    return Plan(catalog.load(lab.source), Store(cache_dir()), CHECKOUT, lab.registry, lab.images)
 
 
 @pytest.fixture(scope="session")

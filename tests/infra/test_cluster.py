@@ -8,16 +8,16 @@ from lab import catalog
 from lab.registry import Registry, path_of
 
 PROVIDED = catalog.load("packages")
-DEPLOYED = sorted(name for name, item in PROVIDED.components.items() if item.deployed and item.stage == "service")
+DEPLOYED = [pytest.param(name, marks=[pytest.mark.own_cluster] if item.part == "cluster" else [])
+            for name, item in sorted(PROVIDED.components.items()) if item.deployed and item.stage == "service"]  # fmt: skip
 WORKLOADS = [
-    ("kube-system", "deployment", "coredns"),
-    ("kube-system", "daemonset", "kube-proxy"),
-    ("kube-system", "daemonset", "kube-router"),
-    ("local-path-storage", "deployment", "local-path-provisioner"),
+    *(pytest.param(*item, marks=pytest.mark.own_cluster) for item in (
+        ("kube-system", "deployment", "coredns"), ("kube-system", "daemonset", "kube-proxy"), ("kube-system", "daemonset", "kube-router"),
+        ("local-path-storage", "deployment", "local-path-provisioner"))),
     ("traefik", "deployment", "traefik"),
     ("vars", "deployment", "db"),
     ("vars", "deployment", "web"),
-]
+]  # fmt: skip
 
 
 def pod_specs(cluster):
@@ -30,8 +30,19 @@ def containers(spec):
 
 @pytest.fixture(scope="module")
 def registry(lab):
-    """Return the lab's registry, reached as a user reaches it."""
-    return Registry(f"localhost:{lab.registry}")
+    """Return the registry that the cluster pulls from, reached as a user reaches it."""
+    return Registry(lab.images.partition("/")[0] or f"localhost:{lab.registry}")
+
+
+@pytest.fixture(scope="module")
+def place(lab):
+    """Return a function that tells repository and tag, in that registry, of an image as a pod names it."""
+
+    def where(image):
+        name, _, tag = image.partition("/")[2].rpartition(":")
+        return (name, tag) if lab.images else path_of(image)
+
+    return where
 
 
 def deployed_images(cluster, name):
@@ -59,11 +70,13 @@ def test_every_node_is_ready(cluster):
     assert set(ready.values()) == {"True"}, ready
 
 
+@pytest.mark.own_cluster
 def test_every_kubelet_has_the_catalogs_version(cluster, plan):
     versions = {node["status"]["nodeInfo"]["kubeletVersion"] for node in cluster.all("nodes")}
     assert versions == {f"v{plan.catalog['node'].version}"}
 
 
+@pytest.mark.own_cluster
 def test_api_server_has_the_catalogs_version(cluster, plan):
     assert f'"gitVersion": "v{plan.catalog["kube-apiserver"].version}"' in cluster.text("get", "--raw", "/version")
 
@@ -91,11 +104,13 @@ def test_every_daemonset_is_available(cluster):
     assert wanting == {}
 
 
+@pytest.mark.own_cluster
 def test_every_pod_runs_an_image_of_the_catalog(cluster, provided):
     images = {item["image"] for spec in pod_specs(cluster).values() for item in containers(spec)}
     assert {image for image in images if not provided.fullmatch(catalog_name(image))} == set()
 
 
+@pytest.mark.own_cluster
 def test_every_image_on_a_node_is_one_of_the_catalog(cluster, provided):
     names = {name for node in cluster.all("nodes") for image in node["status"]["images"] for name in image["names"]}
     tagged = {name for name in names if "@" not in name}
@@ -109,6 +124,7 @@ def catalog_name(image):
     return f"{catalog.repository(name)}:{tag}"
 
 
+@pytest.mark.own_cluster
 def test_no_pod_takes_a_port_of_the_host(cluster):
     # What shares the host's network has its ports listed as host ports by the API server itself.
     taken = {
@@ -122,32 +138,34 @@ def test_no_pod_takes_a_port_of_the_host(cluster):
     assert taken == {}
 
 
+@pytest.mark.own_cluster
 def test_no_pod_outlives_what_made_it(cluster):
     # Checks that run at the same time bring pods of their own.
     alone = [pod["metadata"]["name"] for pod in cluster.all("pods") if not pod["metadata"].get("ownerReferences")]
     assert [name for name in alone if not name.startswith("check-")] == []
 
 
+@pytest.mark.own_cluster
 def test_storage_class_is_the_default(cluster):
     annotations = cluster.get("storageclass", "standard")["metadata"]["annotations"]
     assert annotations["storageclass.kubernetes.io/is-default-class"] == "true"
 
 
 @pytest.mark.parametrize("name", DEPLOYED)
-def test_registry_holds(registry, plan, cluster, name):
-    image = plan.catalog[name].image
+def test_registry_holds(registry, place, plan, cluster, name):
+    image = plan.pulled(name)
     # Built from the checkout, which may have changed since: what counts is what the cluster was told to run.
-    images = deployed_images(cluster, name) if "{key}" in image else {image}
+    images = deployed_images(cluster, name) if "{key}" in plan.catalog[name].image else {image}
     assert images
-    assert {image for image in images if not registry.digest(*path_of(image))} == set()
+    assert {image for image in images if not registry.digest(*place(image))} == set()
 
 
 @pytest.mark.parametrize("component", ["web", "migrations"])
-def test_pods_run_what_the_registry_serves(registry, cluster, component):
+def test_pods_run_what_the_registry_serves(registry, place, cluster, component):
     running = {
         (status["image"], status["imageID"].rpartition("@")[2])
         for pod in cluster.component(component)
         for status in pod["status"]["containerStatuses"]
     }
     assert running
-    assert running == {(image, registry.digest(*path_of(image))) for image, _ in running}
+    assert running == {(image, registry.digest(*place(image))) for image, _ in running}

@@ -7,6 +7,7 @@ import tarfile
 import pytest
 
 from lab.diagnostics import archive
+from lab.kubectl import MARK
 
 # What is shorter is no secret: `true`, `git`.
 SHORTEST = 12
@@ -55,17 +56,21 @@ def test_planted_passwords_were_masked(archived, secrets):
     assert [name for name in secrets if f" {name}=***({name})***" not in archived["events.txt"]] == []
 
 
-@pytest.mark.parametrize("name", ["versions.txt", "status.txt", "events.txt", "objects/pods.json", "objects/secrets.txt", "folder/cluster.yml"])
+@pytest.mark.parametrize("name", ["versions.txt", "status.txt", "events.txt", "objects/pods.json", "objects/secrets.txt",
+                                  pytest.param("folder/cluster.yml", marks=pytest.mark.own_cluster)])  # fmt: skip
 def test_archive_has_what_helps(archived, name):
     assert archived[name].strip()
     assert not archived[name].startswith("(")
 
 
+@pytest.mark.own_cluster
 @pytest.mark.parametrize("unit", ["kubelet", "containerd"])
 def test_archive_has_the_nodes_own_logs(archived, lab, unit):
     assert unit in archived[f"containers/{lab.container}/{unit}.log"]
 
 
-def test_archive_has_a_log_of_every_pod(archived, cluster):
-    pods = {pod["metadata"]["name"] for pod in cluster.all("pods")}
+def test_archive_has_a_log_of_every_pod_of_the_lab(archived, cluster, lab):
+    own = {item["metadata"]["name"] for item in cluster.all("namespaces", f"--selector={MARK}={lab.name}")}
+    # In a cluster that the lab made, every pod is its own.
+    pods = {pod["metadata"]["name"] for pod in cluster.all("pods") if not lab.context or pod["metadata"]["namespace"] in own}
     assert {pod for pod in pods if any(f"/{pod}." in name for name in archived)} == pods

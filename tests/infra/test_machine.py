@@ -5,15 +5,18 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.own_cluster
 @pytest.mark.parametrize("port", ["http", "https", "registry"])
 def test_port_is_listened_on_for_this_machine_only(lab, listening, port):
     assert listening(getattr(lab, port)) == {"127.0.0.1"}
 
 
+@pytest.mark.own_cluster
 def test_containers_publish_on_this_machine_only(published):
     assert {address for _, address, _ in published} == {"127.0.0.1"}, published
 
 
+@pytest.mark.own_cluster
 @pytest.mark.parametrize("port", ["http", "https", "registry"])
 def test_containers_publish_the_labs_port(lab, published, port):
     assert getattr(lab, port) in {number for _, _, number in published}
@@ -33,6 +36,7 @@ def test_authority_may_be_read_by_clients(lab, mode_of):
     assert mode_of(lab.state / "ca.crt") == 0o644
 
 
+@pytest.mark.own_cluster
 def test_users_own_kubeconfig_is_untouched(lab, machine):
     own = machine.file(str(Path.home() / ".kube" / "config"))
     assert not own.exists or f"kind-{lab.name}" not in own.content_string

@@ -178,6 +178,7 @@ def accounted(lab, machine, cluster):
     return sums
 
 
+@pytest.mark.own_cluster
 def test_memory_table_agrees_with_the_kernel_within_five_in_a_hundred(prometheus, table, accounted):
     agreed, last = set(), {}
     # A pod whose memory moves is caught at a moment at which the last scrape is fresh.

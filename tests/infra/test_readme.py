@@ -18,7 +18,7 @@ NEEDS = {"prometheus.": "monitoring", "alertmanager.": "monitoring", "argocd.": 
 @pytest.fixture(scope="module")
 def parts(lab):
     """Return what this lab has beside the service."""
-    return addresses.components(Kubectl(state.load(lab.name).kubectl_options()))
+    return addresses.components(Kubectl(state.load(lab.name).kubectl_options()), lab.name)
 
 
 def here(lab, line, variable):

@@ -35,6 +35,8 @@ class Cluster:
         ]  # fmt: skip
 
     def text(self, *words):
+        if words[:2] == ("get", "namespaces"):
+            return "vars"
         if words[0] == "get":
             raise ClusterError(f"kubectl get: error: {self._application}")
         return "first\nlast\n"

@@ -11,7 +11,7 @@ from lab.gitops.state import Lab
 # Argo CD is there, and deploys from the lab's own server.
 KUBECTL = """#!/bin/sh
 case "$*" in
-  *deployments*) echo argocd argocd vars traefik ;;
+  *namespaces*) echo argocd argocd vars traefik ;;
   *application*) echo '{"spec": {"sources": [{"repoURL": "http://git.git.svc/vars.git"}]}}' ;;
 esac
 """

@@ -4,12 +4,14 @@ import asyncio
 import itertools
 import urllib.parse
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from lab import balance
 from lab.balance import Reply
+from lab.gitops.state import Lab
 
 PODS = ["web-a", "web-b"]
 
@@ -76,7 +78,7 @@ def run(service, cluster=None, rounds=((20, 20), (1000, 10))):
         await site.start()
         port = site._server.sockets[0].getsockname()[1]
         try:
-            return await balance.balance(port, cluster or Cluster(), rounds, said.append)
+            return await balance.balance(Lab("x", Path(), port, 0, ""), cluster or Cluster(), rounds, said.append)
         finally:
             await runner.cleanup()
 

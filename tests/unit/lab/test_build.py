@@ -94,8 +94,8 @@ def test_links_that_are_wrong_are_repaired(built, tmp_path, spoil):
     assert (tmp_path / "bin" / "tool").read_text() == "tool"
 
 
-def test_roles_are_told_references_versions_hosts_and_manifests(built):
-    assert build.summary(built, ["tool", "base", "proxy"]) == {
+def test_roles_are_told_references_versions_hosts_and_manifests(built, tmp_path):
+    assert build.summary(built, ["tool", "base", "proxy"], tmp_path) == {
         "refs": {"base": "docker.io/library/base:12", "proxy": "docker.io/library/proxy:v3.7"},
         "versions": {"tool": "1.2.3", "base": "12", "proxy": "3.7"},
         "hosts": ["docker.io"],

@@ -1,6 +1,7 @@
 """The archive of diagnostics: what is in it, and that no secret is, in whatever form it is planted."""
 
 import base64
+import dataclasses
 import json
 import stat
 import tarfile
@@ -193,3 +194,24 @@ def test_program_that_is_not_there_is_said():
 def test_lab_that_never_was_is_one_line(tmp_path, capsys):
     assert archive.main(["--name=two"], tmp_path) == 1
     assert capsys.readouterr().err == 'diagnostics: no lab called two is up: make up VARS="-e lab_name=two"\n'
+
+
+def test_in_a_cluster_that_somebody_has_only_the_labs_namespaces_are_looked_at(lab):
+    class Theirs(Cluster):
+        asked = []
+
+        def __init__(self, space):
+            super().__init__("")
+            self.namespace = space
+
+        def text(self, *words, **_):
+            self.asked.append(words)
+            return "traefik vars" if words[:2] == ("get", "namespaces") else super().text(*words)
+
+        def everything(self, kinds, *words):
+            self.asked.append((kinds, self.namespace))
+            return []
+
+    found = dict(gather.cluster_state(dataclasses.replace(lab, at="theirs"), Theirs))
+    assert {"objects/vars/configmaps.yaml", "objects/traefik/configmaps.yaml"} <= set(found)
+    assert not [words for words in Theirs.asked if "--all-namespaces" in words or words[-1] == "" or "nodes" in words]

@@ -1,12 +1,14 @@
 """Pushing: where an image stands in the lab's registry, and that what is there already is not sent again."""
 
+import base64
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from lab.build.oci import MANIFEST, Entry
-from lab.registry import Registry, configure_mirrors, hosts_toml, path_of, push
+from lab.registry import Registry, configure_mirrors, copy, hosts_toml, path_of, push, registry_of
 
 
 class Shelf(BaseHTTPRequestHandler):
@@ -122,6 +124,48 @@ def test_what_is_there_with_other_content_is_copied(send, shelf):
 def test_what_the_cluster_does_not_pull_is_not_copied(send, copies):
     assert send("tool", "base") == []
     assert copies == []
+
+
+def test_registry_of_the_users_own_has_it_under_its_path(plan, shelf, copies, tmp_path):
+    plan.registry = f"127.0.0.1:{shelf.server_port}/team"
+    pushed = push(plan, ["proxy"], registry_of(plan), tmp_path / "log", lambda blobs, layout, target, log: copies.append(target))
+    assert pushed == copies == [f"{plan.registry}/docker.io/library/proxy:v3.7"]
+
+
+def test_what_is_under_the_path_of_the_users_own_is_not_copied(plan, shelf, tmp_path):
+    plan.registry = f"127.0.0.1:{shelf.server_port}/team"
+    shelf.digests["/v2/team/docker.io/library/proxy/manifests/v3.7"] = plan.layouts.digest(plan.artifact("proxy") / "oci")
+    assert push(plan, ["proxy"], registry_of(plan), tmp_path / "log", pytest.fail) == []
+
+
+@pytest.fixture
+def skopeo(tmp_path, monkeypatch):
+    """Put a skopeo on the path that notes its command line and the login it was given."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "skopeo"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/words\ncat "$REGISTRY_AUTH_FILE" > {tmp_path}/login 2> /dev/null\nexit 0\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("REGISTRY_USERNAME", "me")
+    monkeypatch.setenv("REGISTRY_TOKEN", "hidden")
+
+    def run(target):
+        copy(tmp_path, tmp_path, target, tmp_path / "log")
+        return (tmp_path / "words").read_text(), (tmp_path / "login").read_text()
+
+    return run
+
+
+def test_login_to_a_registry_elsewhere_is_in_a_file_and_on_no_command_line(skopeo):
+    words, login = skopeo("registry.example.org/team/proxy:1")
+    assert "--dest-tls-verify=true" in words
+    assert "hidden" not in words
+    assert json.loads(login)["auths"]["registry.example.org"]["auth"] == base64.b64encode(b"me:hidden").decode()
+
+
+def test_registry_on_loopback_is_told_no_password(skopeo):
+    words, login = skopeo("127.0.0.1:5001/proxy:1")
+    assert ("--dest-tls-verify=false" in words, login) == (True, "")
 
 
 def test_copy_that_fails_is_an_error(plan, registry, tmp_path):

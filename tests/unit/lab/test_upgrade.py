@@ -1,5 +1,7 @@
 """What an upgrade does and says: what ran before, what runs now, what is restarted, and what is refused."""
 
+import dataclasses
+
 import pytest
 import yaml
 
@@ -97,3 +99,19 @@ def test_workload_that_does_not_come_back_is_said(lab):
     cluster.text = lambda *words, timeout=60: (_ for _ in ()).throw(ClusterError("timed out waiting for the condition"))
     with pytest.raises(ClusterError, match="timed out"):
         upgrade.upgrade(lab, lambda: 0, cluster, Registry("sha256:2"))
+
+
+class Shared(Cluster):
+    """A cluster that somebody has: the lab has one namespace in it."""
+
+    def text(self, *words, timeout=60):
+        return "traefik" if words[:2] == ("get", "namespaces") else super().text(*words, timeout=timeout)
+
+
+def test_nothing_of_anybody_elses_is_restarted(lab):
+    lab = dataclasses.replace(lab, at="theirs", images="registry.example.org/team")
+    cluster = Shared([pod(TRAEFIK, "sha256:old", namespace="others"), pod(f"{lab.images}/{TRAEFIK}", "sha256:old")])
+    lines = upgrade.upgrade(lab, lambda: 0, cluster, Registry())
+    assert "1 components run as before" in lines[0]
+    assert {words for words in cluster.told if words[1] == "restart"} == {("rollout", "restart", "deployment/traefik")}
+    assert sum(words[1] == "restart" for words in cluster.told) == 1
