@@ -147,14 +147,28 @@ def build(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dic
             for name in loaded:
                 plan.in_engine(name, logs / f"load-{name}.log")
     linked = link_tools(plan, names, state_dir / "bin")
-    return {**summary(plan, names, state_dir), "built": seconds, "loaded": loaded, "changed": bool(seconds or loaded or linked)}
+    return {
+        **summary(plan, names, state_dir),
+        "built": seconds,
+        "loaded": loaded,
+        "changed": bool(seconds or loaded or linked),
+    }
 
 
 def compare(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dict[str, Any]:
     """Return the summary that `build` would, and whether it would change anything; nothing is made."""
-    stale = [link for link, target in links(plan, names, state_dir / "bin") if not link.is_symlink() or link.readlink() != target]
+    stale = [
+        link
+        for link, target in links(plan, names, state_dir / "bin")
+        if not link.is_symlink() or link.readlink() != target
+    ]
     missing = [name for name in load if not engine.has(plan.reference(name), plan.key(name))]
-    return {**summary(plan, names, state_dir), "built": {}, "loaded": [], "changed": bool(plan.missing(names) or missing or stale)}
+    return {
+        **summary(plan, names, state_dir),
+        "built": {},
+        "loaded": [],
+        "changed": bool(plan.missing(names) or missing or stale),
+    }
 
 
 def absent(plan: Plan, names: list[str], logs: Path) -> list[str]:
@@ -189,7 +203,9 @@ def main(argv: list[str]) -> int:
     options.add_argument("--load", default="", help="components to bring into the Docker engine, comma-separated")
     options.add_argument("--clean", action="store_true", help="remove the cache, and the engine's images made from it")
     options.add_argument("--missing", action="store_true", help="make nothing; list what is missing")
-    options.add_argument("--check", action="store_true", help="make nothing; say what would be named, and whether anything would change")
+    options.add_argument(
+        "--check", action="store_true", help="make nothing; say what would be named, and whether anything would change"
+    )
     options.add_argument("--behind", action="store_true", help="let everything else on this machine go first")
     args = options.parse_args(argv)
     if args.behind:

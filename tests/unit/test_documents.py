@@ -81,7 +81,7 @@ def test_every_file_of_a_labs_folder_is_one_that_is_made(name):
 
 def test_ports_are_those_of_the_lab():
     text = (CHECKOUT / "inventory" / "group_vars" / "all" / "lab.yml").read_text()
-    ports = {int(port) for port in re.findall(r"\{\{ (\d+) if lab_name == 'lab'", text)}
+    ports = {int(port) for port in re.findall(r"(\d+) if lab_name == 'lab'", text)}
     named = {int(port) for name in DOCUMENTS for line in code(name) for port in re.findall(r"localhost:(\d+)", line)}
     assert len(ports) == 3
     assert named <= ports
