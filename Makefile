@@ -75,7 +75,7 @@ backup: $(VENV)/done  ## write the variables into a file under .lab/<name>/backu
 restore: $(VENV)/done  ## have the variables of a backup: make restore FILE=.lab/lab/backups/<time>.dump
 	@$(BIN)/python -m lab restore --name="$(NAME)" "$(FILE)"
 
-.PHONY: test lint unit integration coverage molecule lifecycle deployments walkthrough images test-long verify
+.PHONY: mutants test lint unit integration coverage molecule lifecycle deployments walkthrough images test-long verify
 test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
 
 lint: $(VENV)/dev  ## linters
@@ -89,6 +89,9 @@ integration: $(VENV)/dev  ## tests of the service on a real PostgreSQL
 
 coverage:  ## what unit and integration tests together have run of app/: every line and branch
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered
+
+mutants: $(VENV)/dev  ## seed faults in a copy of the checkout; the tests that each names have to go red
+	@$(BIN)/python -m tests.mutants
 
 molecule: $(VENV)/dev  ## a lab of its own: converge, idempotence, verify, destroy
 	@$(BIN)/molecule test
@@ -106,7 +109,7 @@ images: $(VENV)/dev  ## images against the contract of their namesakes, the char
 	@$(PYTEST) tests/images tests/chart tests/rules
 
 test-long: $(VENV)/dev  ## what takes hours
-	@$(PYTEST) -m long tests
+	@$(PYTEST) -m long tests && $(BIN)/molecule test -s small
 
 verify: $(VENV)/dev  ## check a running lab
 	@LAB_NAME="$(NAME)" $(PYTEST) tests/infra

@@ -41,14 +41,23 @@ def statuses(pods: list[dict]) -> list[tuple[dict, dict]]:
     return found
 
 
+def provider(image: str, components: catalog.Catalog) -> str | None:
+    """Return the component that provides an image; None where none does."""
+    try:
+        return components.by_image(image).name
+    except catalog.CatalogError:
+        # What is built from the checkout is under the lab's own registry, whose port the catalog leaves open.
+        path = image.partition("/")[2].rpartition(":")[0]
+        own = [item for item in components.components.values() if item.image and "{key}" in item.image]
+        return next((item.name for item in own if item.image.partition("/")[2].rpartition(":")[0] == path), None)
+
+
 def running(pods: list[dict], components: catalog.Catalog) -> dict[str, str]:
     """Return the tags that run, by component; several of one are joined. What nothing provides is no concern of the catalog's."""
     tags: dict[str, set[str]] = {}
     for _, item in statuses(pods):
-        try:
-            tags.setdefault(components.by_image(item["image"]).name, set()).add(item["image"].rpartition(":")[2])
-        except catalog.CatalogError:
-            continue
+        if name := provider(item["image"], components):
+            tags.setdefault(name, set()).add(item["image"].rpartition(":")[2])
     return {name: ", ".join(sorted(found)) for name, found in tags.items()}
 
 

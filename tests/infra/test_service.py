@@ -1,12 +1,15 @@
 """The service as a user meets it: through Traefik, by every name, over both ports."""
 
 import json
+import socket
 import ssl
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 
 WAYS = {
     "localhost": {"host": "localhost"},
@@ -23,11 +26,13 @@ def way(request):
 
 
 def test_healthz_answers(client, way):
-    assert client.get("/healthz", **way).status == 200
+    answer = client.get("/healthz", **way)
+    assert (answer.status, answer.text.strip()) == (200, "ok")
 
 
 def test_readyz_answers(client, way):
-    assert client.get("/readyz", **way).status == 200
+    answer = client.get("/readyz", **way)
+    assert (answer.status, answer.text.strip()) == (200, "ready")
 
 
 def test_setting_a_variable_answers_name_and_value(client, way, variable):
@@ -60,7 +65,35 @@ def test_name_in_another_script_survives_the_way(client, variable, tls):
 
 def test_unknown_host_is_a_404_of_the_proxy(client):
     answer = client.get("/healthz", host="unknown.localhost")
-    assert (answer.status, answer.served_by) == (404, None)
+    assert (answer.status, answer.served_by, answer.text.strip()) == (404, None, "404 page not found")
+
+
+@pytest.fixture(scope="module")
+def certificates(lab):
+    """Return the certificate that the proxy shows for the service, and the lab's authority."""
+    context = ssl.create_default_context(cafile=str(lab.state / "ca.crt"))
+    with socket.create_connection((lab.address, lab.https), timeout=10) as plain, context.wrap_socket(plain, server_hostname="vars.localhost") as secure:
+        shown = x509.load_der_x509_certificate(secure.getpeercert(binary_form=True))
+    return shown, x509.load_pem_x509_certificate((lab.state / "ca.crt").read_bytes())
+
+
+def test_certificate_is_signed_by_the_labs_authority(certificates):
+    shown, authority = certificates
+    shown.verify_directly_issued_by(authority)
+    assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value == x509.BasicConstraints(ca=True, path_length=0)
+
+
+def test_certificate_is_for_this_labs_names_and_lasts_for_thirty_days_at_least(certificates):
+    shown, _ = certificates
+    names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    assert {"localhost", "vars.localhost"} <= set(names)
+    assert shown.not_valid_after_utc - datetime.now(UTC) > timedelta(days=30)
+
+
+def test_client_that_does_not_know_the_authority_refuses(lab):
+    context = ssl.create_default_context()
+    with socket.create_connection((lab.address, lab.https), timeout=10) as plain, pytest.raises(ssl.SSLCertVerificationError):
+        context.wrap_socket(plain, server_hostname="vars.localhost")
 
 
 def test_certificate_is_not_taken_for_another_host(client):

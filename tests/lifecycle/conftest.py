@@ -55,18 +55,25 @@ class Lab:
         """Return the command line of a play on this lab."""
         return [*ANSIBLE, playbook, "-e", f"lab_name={self.name}", "-e", f"lab_components={self.components}", *extra]
 
-    def play(self, playbook: str, *extra: str) -> Run:
+    def play(self, playbook: str, *extra: str, **environment: str) -> Run:
         """Run a play to its end."""
         done = subprocess.run(
-            self.command(playbook, *extra), cwd=CHECKOUT, env=dict(os.environ, ANSIBLE_NOCOLOR="1"),
+            self.command(playbook, *extra), cwd=CHECKOUT, env=dict(os.environ, ANSIBLE_NOCOLOR="1", **environment),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST,
             check=False,
         )  # fmt: skip
         return Run(done.returncode, done.stdout)
 
-    def up(self, *extra: str) -> Run:
+    def up(self, *extra: str, **environment: str) -> Run:
         """Stand the lab up, or bring it back."""
-        return self.play("site.yml", *extra)
+        return self.play("site.yml", *extra, **environment)
+
+    def upgrade(self, catalog: Path) -> Run:
+        """Have the versions of another catalog, as `make upgrade` does."""
+        command = [sys.executable, "-m", "lab", "upgrade", "--name", self.name, "--", "-e", f"lab_components={self.components}"]
+        done = subprocess.run(command, cwd=CHECKOUT, env=dict(os.environ, ANSIBLE_NOCOLOR="1", LAB_CATALOG=str(catalog)), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST, check=False)  # fmt: skip
+        return Run(done.returncode, done.stdout)
 
     def down(self, *extra: str) -> Run:
         """Take the lab down."""

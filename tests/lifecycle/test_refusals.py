@@ -1,5 +1,6 @@
 """Bad input: one line that says what to do, before anything was changed."""
 
+import json
 import shutil
 import socket
 
@@ -38,11 +39,26 @@ def test_port_that_is_taken_is_refused_with_who_has_it(other):
     assert "python" in run.output
 
 
-def test_living_lab_never_changes_its_port_silently(lab):
-    run = lab.up("-e", "lab_http_port=12345")
+def test_living_lab_never_changes_a_setting_silently(lab):
+    changed = {"lab_http_port": 12345, "kind_ports": [{"node": 30080, "host": 12345}], "traefik_http_node_port": 30081, "vars_namespace": "other",
+               "monitoring_claim": "2Gi", "git_size": "2Gi", "registry_name": "other", "credentials_length": 40}  # fmt: skip
+    run = lab.up("-e", json.dumps(changed))
     assert run.code != 0
-    assert "lab_http_port" in run.output
+    said = " ".join(run.output.split())
+    assert [setting for setting in changed if f"this lab was made with {setting}=" not in said] == []
+    assert run.changed == 0
     assert lab.get("/healthz")
+
+
+def test_living_lab_without_its_passwords_is_refused(lab):
+    kept = lab.state / "credentials.yml"
+    kept.rename(lab.state / "elsewhere")
+    try:
+        run = lab.up()
+    finally:
+        (lab.state / "elsewhere").rename(kept)
+    assert run.code != 0
+    assert "is gone, and with it the passwords" in " ".join(run.output.split())
 
 
 @pytest.fixture

@@ -21,6 +21,10 @@ def test_rerun_changes_nothing(lab):
 def test_service_deleted_and_label_edited_are_repaired_and_said(lab):
     lab.kubectl("delete", "service", "web", "--namespace", "vars")
     lab.kubectl("label", "deployment", "web", "app.kubernetes.io/part-of=mine", "--overwrite", "--namespace", "vars")
+    check = lab.up("--check")
+    assert check.code == 0, check.output[-3000:]
+    assert "web: what is in the cluster differs from what is given" in check.output
+    assert "service/web" not in lab.kubectl("get", "services", "--namespace", "vars", "-o", "name")
     run = lab.up()
     assert run.code == 0, run.output[-3000:]
     assert run.changed >= 1

@@ -89,7 +89,7 @@ def test_ports_are_those_of_the_lab():
 
 def test_verbs_of_the_readme_have_a_row_of_their_own_in_daily_use():
     daily = (CHECKOUT / "README.md").read_text().partition("## Daily use")[2].partition("\n## ")[0]
-    wanted = {"up", "deploy", "rollback", "schema-down", "status", "logs", "verify", "report", "balance", "backup", "restore", "open",
+    wanted = {"up", "upgrade", "deploy", "rollback", "schema-down", "status", "logs", "verify", "report", "balance", "backup", "restore", "open",
               "credentials", "diagnostics", "down", "clean", "dev"}  # fmt: skip
     assert wanted - {target for line in documents.code(daily) for target in made(line)} == set()
 
@@ -98,3 +98,27 @@ def test_parts_that_can_be_left_out_are_those_of_the_lab():
     wanted = yaml.safe_load((CHECKOUT / "inventory" / "group_vars" / "all" / "lab.yml").read_text())["lab_components"]
     named = {part for line in code("README.md") for parts in re.findall(r"lab_components=([a-z,]+)", line) for part in parts.split(",")}
     assert named == set(wanted)
+
+
+# Where each target that the README names is run by a test, and words of that test; those that are tests themselves run in `make test`,
+# `make test-long` or the workflow.
+RUN = {
+    "up": ("tests/lifecycle/conftest.py", '"site.yml"'), "down": ("tests/lifecycle/conftest.py", '"playbooks/down.yml"'),
+    "upgrade": ("tests/lifecycle/conftest.py", '"upgrade"'), "verify": (".config/molecule/config.yml", "tests/infra"),
+    "deploy": ("tests/deploy/test_deploy.py", '"deploy"'), "rollback": ("tests/deploy/test_deploy.py", '"rollback"'),
+    "schema-down": ("tests/deploy/test_deploy.py", '"schema-down"'), "status": ("tests/infra/test_argocd.py", "lab status"),
+    "report": ("tests/infra/test_report.py", '"report"'), "open": ("tests/infra/test_readme.py", "addresses.main"),
+    "credentials": ("tests/unit/lab/test_credentials.py", "credentials.main"), "diagnostics": ("tests/infra/test_diagnostics.py", "archive.main"),
+    "balance": ("tests/infra/test_balance.py", "balance.main"), "backup": ("tests/infra/test_backup.py", "dump.main"),
+    "restore": ("tests/infra/test_backup.py", "restore.main"), "dev": ("tests/integration/test_dev.py", '"dev"'),
+    "bench-app": ("tests/unit/app/test_bench.py", "lab.bench"), "bench-up": ("tests/unit/lab/test_bench_up.py", "up.measure"),
+}  # fmt: skip
+TESTS = {"test", "lint", "unit", "integration", "coverage", "molecule", "lifecycle", "images", "mutants", "chaos", "deployments", "walkthrough",
+         "pipeline", "test-long"}  # fmt: skip
+BY_HAND = {"clean": "it would remove what every lab of this machine was built from", "logs": "it follows until it is interrupted"}
+
+
+def test_every_target_of_the_readme_is_run_by_a_test():
+    named = {target for line in code("README.md") for target in made(line)}
+    assert named - RUN.keys() - TESTS - BY_HAND.keys() == set()
+    assert [target for target, (file, words) in RUN.items() if words not in (CHECKOUT / file).read_text()] == []

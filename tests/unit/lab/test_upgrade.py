@@ -115,3 +115,9 @@ def test_nothing_of_anybody_elses_is_restarted(lab):
     assert "1 components run as before" in lines[0]
     assert {words for words in cluster.told if words[1] == "restart"} == {("rollout", "restart", "deployment/traefik")}
     assert sum(words[1] == "restart" for words in cluster.told) == 1
+
+
+@pytest.mark.parametrize(("image", "name"), [(TRAEFIK, "traefik"), ("localhost:5001/vars/web:1a2b", "web"), ("localhost:20002/vars/migrations:1a2b", "migrations"),
+                                              ("localhost:5001/mine/other:1", None), ("example.org/x/y:1", None)])  # fmt: skip
+def test_component_of_an_image(image, name):
+    assert upgrade.provider(image, COMPONENTS) == name
