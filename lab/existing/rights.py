@@ -91,8 +91,13 @@ def allowed(cluster: Kubectl, rights: list[Right]) -> list[bool]:
 
 
 def said(rights: Iterable[Right]) -> str:
-    """Return rights in words: `create, delete secrets in vars; create clusterroles.rbac.authorization.k8s.io`."""
-    verbs: dict[tuple[str, str], list[str]] = defaultdict(list)
+    """Return rights in words, those with the same verbs and places together: `create, delete configmaps, secrets in vars, traefik`."""
+    verbs, spaces, resources = defaultdict(list), defaultdict(list), defaultdict(list)
     for right in rights:
-        verbs[(f"{right.resource}.{right.group}".rstrip("."), right.namespace)].append(right.verb)
-    return "; ".join(f"{', '.join(found)} {what}{f' in {space}' if space else ''}" for (what, space), found in verbs.items())
+        verbs[f"{right.resource}.{right.group}".rstrip("."), right.namespace].append(right.verb)
+    for (resource, space), found in verbs.items():
+        spaces[", ".join(found), resource].append(space)
+    for (found, resource), where in spaces.items():
+        resources[found, ", ".join(filter(None, where)), "" in where].append(resource)
+    return "; ".join(f"{found} {', '.join(what)}{f' in {where}' if where else ''}{' and everywhere' if where and wide else ''}"
+                     for (found, where, wide), what in resources.items())  # fmt: skip

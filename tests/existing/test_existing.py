@@ -61,7 +61,7 @@ def test_storage_class_that_is_not_there_is_refused_by_name(lab, before):
     assert "lab_storage_class gold is not there: the cluster has standard" in run.reason
 
 
-@pytest.mark.parametrize("words", ["create", "clusterroles.rbac.authorization.k8s.io", "secrets in vars"])
+@pytest.mark.parametrize("words", ["create", "clusterroles.rbac.authorization.k8s.io", "secrets", " in vars, traefik"])
 def test_right_that_is_missing_is_refused_by_name(lab, before, restricted, words):
     run = lab.up(lab_existing_kubeconfig=restricted)
     assert run.code != 0

@@ -100,9 +100,9 @@ def test_right_that_is_missing_is_named():
     assert rights.said(found) == "create clusterroles.rbac.authorization.k8s.io"
 
 
-def test_rights_are_told_by_resource_and_namespace():
-    found = [Right("get", "", "secrets", "vars"), Right("create", "", "secrets", "vars"), Right("list", "", "nodes")]
-    assert rights.said(found) == "get, create secrets in vars; list nodes"
+def test_rights_with_the_same_verbs_are_told_together():
+    found = [Right(verb, "", what, space) for what in ("secrets", "services") for space in ("vars", "git") for verb in ("get", "create")]
+    assert rights.said([*found, Right("list", "", "nodes")]) == "get, create secrets, services in vars, git; list nodes"
 
 
 def test_nothing_is_asked_for_a_part_that_is_left_out():
