@@ -27,6 +27,12 @@ def name_of(item: dict) -> str:
     return f"{item['kind']}/{item['metadata']['name']}"
 
 
+def held(item: dict) -> str:
+    """Return what is left, and why where the API server says so of a namespace."""
+    remaining = [each["message"] for each in item.get("status", {}).get("conditions", []) if each["type"].endswith("Remaining") and each["status"] == "True"]
+    return f"{name_of(item)} ({remaining[-1]})" if remaining else name_of(item)
+
+
 class Removal:
     """Taking one lab down."""
 
@@ -50,7 +56,7 @@ class Removal:
         end = self._clock.monotonic() + self._timeout
         while left := ask():
             if self._clock.monotonic() >= end:
-                raise GitopsError(f"{what} not gone after {self._timeout:.0f} s: {', '.join(map(name_of, left))} (kubectl describe says why)")
+                raise GitopsError(f"{what} not gone after {self._timeout:.0f} s: {', '.join(map(held, left))}")
             self._clock.sleep(1)
 
     def remove(self, kinds: str, ask, what: str) -> None:
