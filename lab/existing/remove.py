@@ -27,6 +27,12 @@ def name_of(item: dict) -> str:
     return f"{item['kind']}/{item['metadata']['name']}"
 
 
+def held(item: dict) -> str:
+    """Return what is left, and why where the API server says so of a namespace."""
+    remaining = [each["message"] for each in item.get("status", {}).get("conditions", []) if each["type"].endswith("Remaining") and each["status"] == "True"]
+    return f"{name_of(item)} ({remaining[-1]})" if remaining else name_of(item)
+
+
 class Removal:
     """Taking one lab down."""
 
@@ -50,17 +56,17 @@ class Removal:
         end = self._clock.monotonic() + self._timeout
         while left := ask():
             if self._clock.monotonic() >= end:
-                raise GitopsError(f"{what} not gone after {self._timeout:.0f} s: {', '.join(map(name_of, left))} (kubectl describe says why)")
+                raise GitopsError(f"{what} not gone after {self._timeout:.0f} s: {', '.join(map(held, left))}")
             self._clock.sleep(1)
 
-    def remove(self, kinds: str, ask, what: str) -> None:
-        """Remove what `ask` returns, all of which is of one of `kinds`, and wait until it is gone."""
-        found = ask()
+    def remove(self, found: list[dict], ask, what: str) -> None:
+        """Remove what was found, and wait until nothing of it is among what `ask` returns."""
         for item in found:
             space = [f"--namespace={item['metadata']['namespace']}"] if "namespace" in item["metadata"] else []
             self._cluster.text("delete", item["kind"], item["metadata"]["name"], *space, "--ignore-not-found", "--wait=false")
-        self.removed += map(name_of, found)
-        self.gone(ask, what)
+        names = [name_of(item) for item in found]
+        self.removed += names
+        self.gone(lambda: [item for item in ask() if name_of(item) in names] if names else [], what)
 
     def kubelets(self) -> list[dict]:
         """Return what the lab's operator made in the system's namespace; another's makes the same, but has its own kinds."""
@@ -85,12 +91,12 @@ class Removal:
         spaces = self.own("namespaces")
         names = {item["metadata"]["name"] for item in spaces}
         volumes = [item["metadata"]["name"] for item in self.volumes(names) if item["spec"]["persistentVolumeReclaimPolicy"] == "Delete"]
-        self.remove("namespaces", lambda: self.own("namespaces"), "namespaces")
+        self.remove(spaces, lambda: self.own("namespaces"), "namespaces")
         # Whoever provisioned them removes them, some time after their claims.
         self.gone(lambda: [item for item in self.volumes(names) if item["metadata"]["name"] in volumes], "volumes")
-        self.remove("services", self.kubelets, "the operator's Service")
-        self.remove(WIDE, lambda: self.own(WIDE), "what is in no namespace")
-        self.remove(KINDS, self.unused, "kinds")
+        self.remove(self.kubelets(), self.kubelets, "the operator's Service")
+        self.remove(self.own(WIDE), lambda: self.own(WIDE), "what is in no namespace")
+        self.remove(self.unused(), lambda: self.own(KINDS), "kinds")
         self.kept += [f"{name_of(item)} (its class keeps volumes)" for item in self.volumes(names)]
         return {"changed": bool(self.removed), "removed": self.removed, "kept": self.kept}
 

@@ -259,6 +259,12 @@ def test_volume_that_does_not_go_is_named_in_time():
         removal(Cluster(thing("Namespace", "vars", **OWN), volume("pv-1", "vars", "Delete"))).run()
 
 
+def test_why_a_namespace_stays_is_said():
+    left = thing("Namespace", "vars", **OWN)
+    left["status"] = {"conditions": [{"type": "NamespaceFinalizersRemaining", "status": "True", "message": "finalizers remain"}]}
+    assert remove.held(left) == "Namespace/vars (finalizers remain)"
+
+
 def test_every_name_that_is_looked_for_is_one_that_a_role_gives():
     roles = Path(__file__).parents[3] / "roles"
     text = "\n".join(path.read_text() for path in roles.rglob("*.yml")) + "\n".join(path.read_text() for path in roles.rglob("*.tpl"))
