@@ -148,11 +148,14 @@ image-test-build:  ## build the test image
 image-test-run:  ## run the test image
 	@$(PUBLISH) test
 
-.PHONY: login publish publish-release publish-migrations sbom audit pipeline
+.PHONY: login publish publish-check publish-release publish-migrations sbom audit pipeline
 login:  ## log in: make login REGISTRY=host/path, with REGISTRY_USERNAME and REGISTRY_TOKEN
 	@$(PUBLISH) login --registry "$(REGISTRY)"
 
-publish: image-test-build image publish-release publish-migrations  ## build and publish: make publish REGISTRY=host/path [DIRTY=yes]
+publish: publish-check image-test-build image publish-release publish-migrations  ## build and publish: make publish REGISTRY=host/path [DIRTY=yes]
+
+publish-check:  ## refuse what cannot be published, before anything is built
+	@$(PUBLISH) check --registry "$(REGISTRY)" $(if $(DIRTY),--dirty)
 
 publish-release:  ## publish the service's image that is built, with its bill of materials
 	@$(PUBLISH) push web --registry "$(REGISTRY)" $(if $(DIRTY),--dirty)

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--to", metavar="VERSION", help="stop after this version")
     down = commands.add_parser("down", help="undo the newest migration")
     chosen = down.add_mutually_exclusive_group()
-    chosen.add_argument("--steps", type=int, help="undo this many")
+    chosen.add_argument("--steps", type=_count, help="undo this many")
     chosen.add_argument("--to", metavar="VERSION", help="undo everything newer; 0 undoes all")
     chosen.add_argument("--unknown", action="store_true", help="undo what this image does not know")
     commands.add_parser("status", help="list migrations; exit code 1 while some are not applied")
@@ -156,6 +156,13 @@ def _not_yet(settings: config.Settings, files: list[MigrationFile] | None) -> st
     except ConnectionLost as error:
         return f"the database does not answer: {error}"
     return unready({file.version: file.checksum for file in files}, (Migration(*row) for row in rows))
+
+
+def _count(text: str) -> int:
+    # A negative one would be a slice from the other end: all but the oldest.
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a number of migrations is needed, not {text!r}")
+    return int(text)
 
 
 def _say(text: str) -> None:

@@ -54,6 +54,8 @@ class Migrator:
 
     def up(self, files: list[MigrationFile], target: str | None = None) -> int:
         """Apply what is missing, up to the version `target`, and return how many that were. Raises MigrationError."""
+        if target is not None and target not in {file.version for file in files}:
+            raise MigrationError(f"version {target} is no migration here")
         applied = {row[0]: row for row in self.ledger()}
         check_ledger(files, applied)
         pending = [file for file in files if file.version not in applied and (target is None or file.version <= target)]

@@ -1,5 +1,8 @@
 """Puts one service together from its settings."""
 
+import errno
+import os
+
 from app.application import create_app
 from app.config import Settings
 from app.connection import Connection
@@ -25,6 +28,10 @@ def make_service(settings: Settings, log: JsonLog, lifecycle: Lifecycle) -> tupl
     except OSError:
         pool.close()
         raise
+    except ValueError as error:
+        # waitress' word for a host that has no address.
+        pool.close()
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)) from error
 
 
 def make_pool(settings: Settings, log: JsonLog) -> Pool:

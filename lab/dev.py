@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(argv: list[str] | None = None) -> int:
     """Run until interrupted. Exit codes: 0 interrupted, 1 the database or the migrations failed."""
     parser = argparse.ArgumentParser(prog="python -m lab dev", description=__doc__)
-    parser.add_argument("--port", type=int, default=8000, help="port of the service (8000: the lab itself has 8080)")
+    parser.add_argument("--port", type=port_number, default=8000, help="port of the service (8000: the lab itself has 8080)")
     parser.add_argument("--data", type=Path, default=base_folder() / "dev", help="folder of the database")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         return serve(server, arguments.port)
     except KeyboardInterrupt:
         return 0
-    except EmbeddedError as error:
+    except (EmbeddedError, OSError) as error:
         print(f"dev: {error}", file=sys.stderr)
         return 1
     finally:
@@ -48,11 +48,22 @@ def serve(server: EmbeddedPostgres, port: int) -> int:
                 service = subprocess.Popen(command("app"), cwd=ROOT, env=environment(server, "vars_app", port))
                 print(f"dev: curl http://127.0.0.1:{port}/var/a/1", flush=True)
             while snapshot(ROOT / "app") == before:
+                if service is not None and service.poll() is not None:
+                    print("dev: the service has ended, see above; waiting for a change", file=sys.stderr)
+                    service = None
                 time.sleep(0.3)
             print("dev: a file changed", flush=True)
             stop(service)
+            service = None
     finally:
         stop(service)
+
+
+def port_number(text: str) -> int:
+    """Read a port from the command line."""
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!r}")
+    return int(text)
 
 
 def stop(service: subprocess.Popen | None) -> None:

@@ -24,10 +24,12 @@ def parser() -> argparse.ArgumentParser:
     sbom = verbs.add_parser("sbom", help="write the release's bill of materials (CycloneDX)")
     sbom.add_argument("file", type=Path, help="where to")
     into = verbs.add_parser("login", help="log in with REGISTRY_USERNAME and REGISTRY_TOKEN, kept in Docker's configuration")
+    first = verbs.add_parser("check", help="refuse what cannot be published, before anything is built")
     out = verbs.add_parser("push", help="push images, tagged with version, commit and digest")
     out.add_argument("images", nargs="+", choices=("migrations", "web"), metavar="IMAGE", help="web or migrations")
-    out.add_argument("--dirty", action="store_true", help="publish a checkout with uncommitted changes, marked as such")
-    for verb in (into, out):
+    for verb in (first, out):
+        verb.add_argument("--dirty", action="store_true", help="publish a checkout with uncommitted changes, marked as such")
+    for verb in (into, first, out):
         verb.add_argument("--registry", required=True, help="host[:port][/path] to publish to")
     return options
 
@@ -47,6 +49,8 @@ def main(argv: list[str], root: Path = ROOT) -> int:
             print(f"publish: {args.file}")
         elif args.verb == "login":
             login.login(push.registry(args.registry))
+        elif args.verb == "check":
+            push.possible(args.registry, read(root), dirty=args.dirty)
         else:
             push.push(args.registry, args.images, read(root), dirty=args.dirty)
     except PublishError as error:

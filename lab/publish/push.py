@@ -32,10 +32,8 @@ def split(target: str) -> tuple[str, str]:
 def push(target: str, images: list[str], checkout: Checkout, *, dirty: bool, environ: Mapping[str, str] = os.environ) -> None:
     """Push `images` to the registry `target`, as version, commit and digest. Raises PublishError before anything is sent
     where the checkout has changes (unless `dirty`), or an image was built from something else."""
+    tags = possible(target, checkout, dirty=dirty, environ=environ)
     host, path = split(target)
-    if checkout.dirty and not dirty:
-        raise PublishError("the checkout has changes that are not committed: commit them, or say DIRTY=yes")
-    tags = checkout.tags()
     for image in images:
         check(image, checkout)
     document = builder.sbom(checkout.version) if "web" in images else b""
@@ -51,6 +49,15 @@ def push(target: str, images: list[str], checkout: Checkout, *, dirty: bool, env
                 credentials = login.given(environ) or login.credentials(host, config)
                 Registry(host, repository, credentials).attach(digest, SBOM, document, "sbom.cdx.json")
             report(image, name, tags, digest, environ)
+
+
+def possible(target: str, checkout: Checkout, *, dirty: bool, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the tags to publish as. Raises PublishError where it is known before anything is built that it cannot be."""
+    split(target)
+    login.given(environ)
+    if checkout.dirty and not dirty:
+        raise PublishError("the checkout has changes that are not committed: commit them, or say DIRTY=yes")
+    return checkout.tags()
 
 
 def check(image: str, checkout: Checkout) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,31 @@ def test_it_is_up_soon_and_follows_changes(start, send, wait_for):
         assert process.returncode == 0
         assert "dev: a file changed" in output and output.count("Applied: ") == 1
         assert f"curl http://127.0.0.1:{port}/var/a/1" in output
+
+
+def test_a_port_that_is_taken_is_said(start, wait_for):
+    with tempfile.TemporaryDirectory(prefix="vars-dev-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            process = start(Path(folder) / "dev", taken.getsockname()[1])
+            lines = [process.stdout.readline() for _ in range(4)]
+        process.terminate()
+        process.communicate(timeout=20)
+    assert any(line.startswith("app: cannot listen") for line in lines)
+    assert any("the service has ended" in line for line in lines)
+
+
+@pytest.mark.parametrize("wrong", ["abc", "-1", "0", "65536"])
+def test_a_port_that_is_none(capsys, wrong):
+    with pytest.raises(SystemExit):
+        dev.main(["--port", wrong])
+    assert f"a port is a number from 1 to 65535, not '{wrong}'" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_none(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert dev.main(["--data", str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err.startswith("dev: ")
 
 
 def test_a_server_that_cannot_start_says_why(postgres, capsys):

@@ -122,7 +122,14 @@ def test_an_empty_part_is_fine(database, tmp_path):
     assert database.migrate("down", folder=tmp_path) == 0
 
 
-@pytest.mark.parametrize("wrong", ["--to=9999", "--steps=x"])
+@pytest.mark.parametrize("wrong", ["abc", "2", "9999"])
+def test_up_to_what_is_no_migration(database, folder, capsys, wrong):
+    assert database.migrate("up", "--to", wrong, folder=folder) == 1
+    assert capsys.readouterr().err == f"migrate: version {wrong} is no migration here\n"
+    assert tables(database) == ""
+
+
+@pytest.mark.parametrize("wrong", ["--to=9999", "--steps=x", "--steps=-1"])
 def test_wrong_targets(database, folder, capsys, wrong):
     assert database.migrate("up", folder=folder) == 0
     try:
@@ -130,6 +137,7 @@ def test_wrong_targets(database, folder, capsys, wrong):
     except SystemExit as stop:
         code = stop.code
     assert code in (1, 2) and capsys.readouterr().err
+    assert tables(database) == "t1 t2 t3"
 
 
 def test_what_is_undone():

@@ -153,6 +153,11 @@ def test_a_port_that_is_taken(migrated):
     assert (done.returncode, done.stderr) == (1, f"app: cannot listen on 127.0.0.1:{port}: Address already in use\n")
 
 
+def test_a_host_that_is_none(migrated, capsys):
+    assert entry.main(migrated.environ("vars_app", HOST="no.invalid", PORT="0")) == 1
+    assert capsys.readouterr().err == "app: cannot listen on no.invalid:0: Cannot assign requested address\n"
+
+
 @pytest.mark.parametrize(
     "arguments", [("app.migrate", "status"), ("app.queries", "check"), ("app.queries", "check", "--offline")]
 )
