@@ -16,6 +16,7 @@ INPUTS = {
     "traefik_http_node_port": 30080,
     "traefik_https_node_port": 30443,
     "traefik_address": "127.0.0.1",
+    "traefik_node_label": "node-role.kubernetes.io/control-plane",
 }
 
 
@@ -23,6 +24,8 @@ def filled(node, known):
     """Return the role's variables with their templates filled in, as Ansible does it: native types."""
     if isinstance(node, dict):
         return {key: filled(value, known) for key, value in node.items()}
+    if isinstance(node, list):
+        return [filled(value, known) for value in node]
     if isinstance(node, str) and "{{" in node:
         environment = jinja2.nativetypes.NativeEnvironment()
         environment.filters["combine"] = lambda one, other: {**one, **other}
@@ -32,8 +35,13 @@ def filled(node, known):
 
 @pytest.fixture(scope="session")
 def values():
+    return values_of(**INPUTS)
+
+
+def values_of(**known):
+    """Return the values that the role gives the chart for these inputs."""
     raw = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
-    known = {**INPUTS, "__traefik_exact": raw["__traefik_exact"]}
+    known["__traefik_exact"], known["__traefik_nodes"] = raw["__traefik_exact"], filled(raw["__traefik_nodes"], known)
     return filled(raw["__traefik_values"], known)
 
 
@@ -87,6 +95,19 @@ def test_ingresses_publish_this_machines_address(arguments):
 def test_pod_takes_no_port_of_the_node(objects):
     container = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
     assert [port for port in container["ports"] if "hostPort" in port] == []
+
+
+def test_pod_rather_runs_where_the_ports_lead_and_may(objects):
+    spec = objects["Deployment"]["spec"]["template"]["spec"]
+    (preferred,) = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert preferred["preference"]["matchExpressions"] == [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]
+    assert spec["tolerations"] == [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def test_pod_runs_anywhere_where_no_node_is_named(template):
+    given = values_of(**{**INPUTS, "traefik_node_label": ""})
+    (deployment,) = [item for item in template("traefik", ROLE / "files" / "chart", "traefik", given) if item["kind"] == "Deployment"]
+    assert {"affinity", "tolerations"} & set(deployment["spec"]["template"]["spec"]) == set()
 
 
 def test_pod_meets_the_restricted_level(objects):
