@@ -74,6 +74,21 @@ def test_rules_are_reached_by_the_two_entry_points_for_them_alone(arguments):
 
 
 @pytest.mark.parametrize("port", ["web", "websecure"])
+def test_request_that_reached_nobody_is_sent_to_the_next_pod(objects, arguments, port):
+    name, _, provider = arguments[f"entrypoints.{port}.http.middlewares"].partition("@")
+    content = yaml.safe_load(objects["ConfigMap"]["data"]["config.yml"])
+    assert (provider, content["http"]["middlewares"][name]["retry"]["attempts"]) == ("file", 8)
+    assert arguments["serverstransport.forwardingtimeouts.dialtimeout"] == "500ms"
+
+
+def test_pod_reads_the_middlewares(objects, arguments):
+    spec = objects["Deployment"]["spec"]["template"]["spec"]
+    (mount,) = [item for item in spec["containers"][0]["volumeMounts"] if item["mountPath"] == arguments["providers.file.directory"]]
+    (volume,) = [item for item in spec["volumes"] if item["name"] == mount["name"]]
+    assert volume["configMap"]["name"] == objects["ConfigMap"]["metadata"]["name"]
+
+
+@pytest.mark.parametrize("port", ["web", "websecure"])
 def test_paths_are_not_cleaned(arguments, port):
     assert arguments[f"entrypoints.{port}.http.sanitizepath"] == "false"
 
@@ -126,8 +141,8 @@ def test_value_of_the_role_is_a_key_of_the_chart(values):
         for key, value in given.items():
             if key not in known:
                 yield f"{path}{key}"
-            # What is under `http` goes to Traefik as it is.
-            elif isinstance(value, dict) and key != "http":
+            # What is under them goes to Traefik as it is.
+            elif isinstance(value, dict) and key not in ("http", "content", "affinity"):
                 yield from unknown(value, known[key], f"{path}{key}.")
 
     assert list(unknown(values, known)) == []
