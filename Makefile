@@ -114,7 +114,7 @@ test-long: $(VENV)/dev  ## what takes hours
 verify: $(VENV)/dev  ## check a running lab
 	@LAB_NAME="$(NAME)" $(PYTEST) tests/infra
 
-.PHONY: report dev bench-app bench-up requirements
+.PHONY: report dev bench-app bench-nodes bench-up requirements
 report: $(VENV)/dev  ## what the dashboards show, as a page, pictures and tables: make report [NAME=lab] [SINCE=15m]
 	@$(BIN)/python -m lab report --name="$(NAME)" --since="$(SINCE)"
 
@@ -123,6 +123,9 @@ dev: $(VENV)/dev  ## the service alone, with a database of its own, no Docker
 
 bench-app: $(VENV)/dev  ## measure the service beside a FastAPI one
 	@$(BIN)/python -m lab bench-app
+
+bench-nodes: $(VENV)/dev  ## measure what three and five nodes cost more than one, in time and memory
+	@$(BIN)/python -m lab bench-nodes
 
 bench-up: $(VENV)/dev  ## measure cold, warm, rerun and down
 	@$(BIN)/python -m lab bench-up

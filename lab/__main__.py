@@ -8,6 +8,7 @@ VERBS = {
     "backup": ("lab.backup.dump", "write the variables into a file, and prove it by restoring it"),
     "balance": ("lab.balance", "send requests and count which replica answered"),
     "bench-app": ("lab.bench.app", "measure the service under load"),
+    "bench-nodes": ("lab.bench.nodes", "measure what more nodes cost in time and memory"),
     "bench-up": ("lab.bench.up", "measure how long the lab takes to come up"),
     "build": ("lab.build", "build the images and command line tools of the catalog"),
     "credentials": ("lab.credentials", "print the lab's passwords, and what each is for"),

@@ -17,7 +17,7 @@ KINDS = ("deployments.apps,daemonsets.apps,statefulsets.apps,jobs.batch,cronjobs
          "serviceaccounts,persistentvolumeclaims,ingresses.networking.k8s.io,networkpolicies.networking.k8s.io,"
          "roles.rbac.authorization.k8s.io,rolebindings.rbac.authorization.k8s.io,"
          "clusterroles.rbac.authorization.k8s.io,clusterrolebindings.rbac.authorization.k8s.io,"
-         "ingressclasses.networking.k8s.io,namespaces")
+         "ingressclasses.networking.k8s.io,poddisruptionbudgets.policy,horizontalpodautoscalers.autoscaling,namespaces")
 # Kinds that an operator makes workloads of, and says of them whether these are available.
 RECONCILED = ("Prometheus", "Alertmanager")
 WORKLOADS = "deployments.apps,daemonsets.apps,statefulsets.apps,jobs.batch"

@@ -87,8 +87,10 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool)
             room.append((root, needs["disk_gib"], "images and volumes"))
         findings += host.memory(host.available_memory(), engine.info, nodes, needs["memory_mib"], needs["memory_per_worker_mib"])
         # The kernel counts for all of this machine: nodes of other clusters have theirs, too.
-        findings += host.inotify(host.inotify_limit, nodes + engine.nodes_of_others(settings["lab_name"]), {"max_user_instances": needs["inotify_instances_per_node"],
-                                                             "max_user_watches": needs["inotify_watches_per_node"]})
+        others = engine.nodes_of_others(settings["lab_name"])
+        instances = (1 + others) * needs["inotify_instances"] + (nodes - 1) * needs["inotify_instances_per_worker"]
+        findings += host.inotify(host.inotify_limit, nodes + others, {
+            "max_user_instances": instances, "max_user_watches": (nodes + others) * needs["inotify_watches_per_node"]})
     return findings + host.disk(room)
 
 
@@ -149,6 +151,8 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
         report.findings += living.changed_settings(state_dir / "lab.yml", {**settings, **wanted.get("record", {})})
         report.findings += [] if report.fresh else living.changed_cluster(state_dir, settings["lab_name"], components)
         report.findings += living.lost_passwords(state_dir, report.fresh)
+        nodes = [row["ID"] for row in engine.nodes(settings["lab_name"])]
+        report.findings += living.lost_nodes(state_dir / living.NODES, nodes, settings["lab_name"])
         report.findings += repository.repository(settings, Path(wanted["checkout"]))
         if existing and not report.findings:
             report.cluster, report.findings = check_existing(wanted)

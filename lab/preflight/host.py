@@ -102,16 +102,16 @@ def disk(needs: list[tuple[Path, int, str]], free: Callable[[Path], tuple[int, i
             for left, gib, parts in totals.values() if left < gib * GIB]
 
 
-def inotify(read: Callable[[str], int | None], nodes: int, per_node: Mapping[str, int]) -> list[Finding]:
-    """Refuse inotify limits that `nodes` nodes will exceed, warn of those they may."""
+def inotify(read: Callable[[str], int | None], nodes: int, needs: Mapping[str, int]) -> list[Finding]:
+    """Refuse inotify limits that `nodes` nodes will exceed, warn of those they may; `needs` are what all of them use at most."""
     findings = []
-    for name, needed in per_node.items():
+    for name, needed in needs.items():
         limit = read(name)
-        if limit is None or limit >= 2 * needed * nodes:
+        if limit is None or limit >= 2 * needed:
             continue
-        command = f"sudo sysctl -w fs.inotify.{name}={4 * needed * nodes}"
-        if limit < needed * nodes:
-            findings.append(Finding("inotify", f"fs.inotify.{name} is {limit} and {nodes} node(s) need {needed * nodes}: {command}"))
+        command = f"sudo sysctl -w fs.inotify.{name}={4 * needed}"
+        if limit < needed:
+            findings.append(Finding("inotify", f"fs.inotify.{name} is {limit} and {nodes} node(s) need {needed}: {command}"))
         else:
             findings.append(Finding("inotify", f"fs.inotify.{name} is {limit}, which may be too little for {nodes} node(s) beside "
                                                f"other programs: {command}", warning=True))

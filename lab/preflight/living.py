@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from lab.preflight import processes
 from lab.preflight.finding import Finding
 
 LOCK = "run.lock"
+# Written by the role kind once a cluster is complete: the identifiers of its nodes' containers, the control plane's first.
+NODES = "cluster.id"
+# What a record from before there was such a setting means.
+BEFORE = {"lab_workers": 0}
 RUN = "ansible-playbook"
 # What is recorded for those who read it: a load balancer's address is not known before there is one.
 MAY_CHANGE = ("lab_address",)
@@ -33,7 +37,7 @@ def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
         return [Finding("record", f"{record} cannot be read ({str(error).splitlines()[0]}): make down, then make up")]
     return [Finding("record", f"this lab was made with {key}={text(was)} and cannot change to {text(asked[key])}: make down first, or "
                               f"leave {key} as it was{back(key, was)}")
-            for key, was in (recorded or {}).items() if key in asked and key not in MAY_CHANGE and text(asked[key]) != text(was)]
+            for key, was in (BEFORE | recorded if recorded else {}).items() if key in asked and key not in MAY_CHANGE and text(asked[key]) != text(was)]
 
 
 def text(value: Any) -> str:
@@ -69,6 +73,21 @@ def lost_passwords(state_dir: Path, fresh: bool) -> list[Finding]:
         return []
     return [Finding("passwords", f"{state_dir / 'credentials.yml'} is gone, and with it the passwords of a lab that is up: put it back, or "
                                  "make backup, make down up, and make restore FILE=...")]
+
+
+def lost_nodes(marker: Path, nodes: Collection[str], name: str) -> list[Finding]:
+    """Refuse to go on with a cluster that lost a worker: kind cannot add one. `nodes` are the identifiers of those there are."""
+    try:
+        created = marker.read_text(encoding="utf-8").split()
+    except OSError:
+        return []
+    lost = len(set(created) - set(nodes))
+    # Without its control plane it is no cluster any more, and is made anew.
+    if not lost or created[0] not in nodes:
+        return []
+    extra = "" if name == "lab" else f" NAME={name}"
+    return [Finding("cluster", f"{lost} of the {len(created)} nodes of this lab were removed, and a node cannot be added: make backup{extra} "
+                               "keeps the variables if their node is left; then make down, and make up")]
 
 
 def run_of(pid: int, proc: Path = processes.PROC) -> int:

@@ -162,6 +162,9 @@ def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Find
         refuse("lab_registry", registry, "empty: the lab's own cluster pulls from its own registry")
     if settings.get("lab_ingress_type", INGRESS_TYPES[0]) not in INGRESS_TYPES:
         refuse("lab_ingress_type", settings["lab_ingress_type"], f"one of {', '.join(INGRESS_TYPES)}")
+    replicas = settings.get("lab_replicas", "")
+    if replicas != "" and not (is_integer(replicas) and 1 <= int(replicas) <= 50):
+        refuse("lab_replicas", replicas, "a number of replicas, 1 to 50, or empty for what the chart says")
     ports = [(key, int(value)) for key, value in settings.items() if key.endswith("_port") and is_integer(value)]
     for position, (key, port) in enumerate(ports):
         for other, same in ports[:position]:

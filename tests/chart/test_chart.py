@@ -36,7 +36,8 @@ def containers(spec):
 
 @pytest.mark.parametrize("values", [
     {"colour": "blue"}, {"services": {"web": {"replica": 3}}}, {"services": {"web": {"replicas": "two"}}},
-    {"database": {"password": "secret"}}, {"images": {**IMAGES, "web": "no image"}}, {"ingress": {"hosts": "one"}},
+    {"services": {"web": {"autoscaling": {"enabled": "yes"}}}}, {"services": {"web": {"autoscaling": {"replicas": 3}}}},
+    {"services": {"web": {"maxUnavailable": 0}}}, {"database": {"password": "secret"}}, {"images": {**IMAGES, "web": "no image"}}, {"ingress": {"hosts": "one"}},
 ])  # fmt: skip
 def test_value_that_the_schema_does_not_know_is_refused(render, values):
     with pytest.raises(ValueError, match="schema"):
@@ -105,6 +106,51 @@ def test_job_can_have_a_name_that_stays(render):
 
 def test_replicas_can_be_left_to_an_autoscaler(render):
     assert "replicas" not in render(services={"web": {"replicas": None}})["deployment/web"]["spec"]
+
+
+@pytest.fixture(scope="session")
+def scaled(render):
+    wanted = {"enabled": True, "minReplicas": 3, "maxReplicas": 7, "targetCPUUtilizationPercentage": 60}
+    return render(services={"web": {"autoscaling": wanted}})
+
+
+def test_autoscaler_has_the_count_to_itself(scaled):
+    assert "replicas" not in scaled["deployment/web"]["spec"]
+
+
+def test_autoscaler_goes_by_cpu_between_its_bounds(scaled):
+    spec = scaled["horizontalpodautoscaler/web"]["spec"]
+    (metric,) = spec["metrics"]
+    assert (spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"]) == ("Deployment", "web")
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 7)
+    assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
+
+
+def test_pods_have_the_request_that_the_autoscaler_goes_by(scaled):
+    (container,) = pod(scaled, "deployment/web")["containers"]
+    assert container["resources"]["requests"]["cpu"]
+
+
+def test_nobody_scales_where_it_was_not_asked_for(objects):
+    assert objects["deployment/web"]["spec"]["replicas"] == 2
+    assert "horizontalpodautoscaler/web" not in objects
+
+
+def test_pods_are_spread_over_nodes_where_they_can_be(objects):
+    deployment = objects["deployment/web"]["spec"]
+    (spread,) = deployment["template"]["spec"]["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["maxSkew"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", 1, "ScheduleAnyway")
+    assert spread["labelSelector"] == deployment["selector"]
+
+
+def test_drained_nodes_take_one_pod_at_a_time_and_never_wait_for_a_broken_one(objects):
+    spec = objects["poddisruptionbudget/web"]["spec"]
+    assert (spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+    assert spec["selector"] == objects["deployment/web"]["spec"]["selector"]
+
+
+def test_no_budget_keeps_the_databases_node_from_being_drained(objects):
+    assert [name for name in objects if name.startswith("poddisruptionbudget/")] == ["poddisruptionbudget/web"]
 
 
 def test_claim_is_one_gibibyte_for_one_node(objects):

@@ -16,6 +16,7 @@ INPUTS = {
     "traefik_http_node_port": 30080,
     "traefik_https_node_port": 30443,
     "traefik_address": "127.0.0.1",
+    "traefik_node_label": "node-role.kubernetes.io/control-plane",
 }
 
 
@@ -23,6 +24,8 @@ def filled(node, known):
     """Return the role's variables with their templates filled in, as Ansible does it: native types."""
     if isinstance(node, dict):
         return {key: filled(value, known) for key, value in node.items()}
+    if isinstance(node, list):
+        return [filled(value, known) for value in node]
     if isinstance(node, str) and "{{" in node:
         environment = jinja2.nativetypes.NativeEnvironment()
         environment.filters["combine"] = lambda one, other: {**one, **other}
@@ -32,8 +35,13 @@ def filled(node, known):
 
 @pytest.fixture(scope="session")
 def values():
+    return values_of(**INPUTS)
+
+
+def values_of(**known):
+    """Return the values that the role gives the chart for these inputs."""
     raw = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
-    known = {**INPUTS, "__traefik_exact": raw["__traefik_exact"]}
+    known["__traefik_exact"], known["__traefik_nodes"] = raw["__traefik_exact"], filled(raw["__traefik_nodes"], known)
     return filled(raw["__traefik_values"], known)
 
 
@@ -66,6 +74,21 @@ def test_rules_are_reached_by_the_two_entry_points_for_them_alone(arguments):
 
 
 @pytest.mark.parametrize("port", ["web", "websecure"])
+def test_request_that_reached_nobody_is_sent_to_the_next_pod(objects, arguments, port):
+    name, _, provider = arguments[f"entrypoints.{port}.http.middlewares"].partition("@")
+    content = yaml.safe_load(objects["ConfigMap"]["data"]["config.yml"])
+    assert (provider, content["http"]["middlewares"][name]["retry"]["attempts"]) == ("file", 8)
+    assert arguments["serverstransport.forwardingtimeouts.dialtimeout"] == "500ms"
+
+
+def test_pod_reads_the_middlewares(objects, arguments):
+    spec = objects["Deployment"]["spec"]["template"]["spec"]
+    (mount,) = [item for item in spec["containers"][0]["volumeMounts"] if item["mountPath"] == arguments["providers.file.directory"]]
+    (volume,) = [item for item in spec["volumes"] if item["name"] == mount["name"]]
+    assert volume["configMap"]["name"] == objects["ConfigMap"]["metadata"]["name"]
+
+
+@pytest.mark.parametrize("port", ["web", "websecure"])
 def test_paths_are_not_cleaned(arguments, port):
     assert arguments[f"entrypoints.{port}.http.sanitizepath"] == "false"
 
@@ -89,6 +112,19 @@ def test_pod_takes_no_port_of_the_node(objects):
     assert [port for port in container["ports"] if "hostPort" in port] == []
 
 
+def test_pod_rather_runs_where_the_ports_lead_and_may(objects):
+    spec = objects["Deployment"]["spec"]["template"]["spec"]
+    (preferred,) = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert preferred["preference"]["matchExpressions"] == [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]
+    assert spec["tolerations"] == [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def test_pod_runs_anywhere_where_no_node_is_named(template):
+    given = values_of(**{**INPUTS, "traefik_node_label": ""})
+    (deployment,) = [item for item in template("traefik", ROLE / "files" / "chart", "traefik", given) if item["kind"] == "Deployment"]
+    assert {"affinity", "tolerations"} & set(deployment["spec"]["template"]["spec"]) == set()
+
+
 def test_pod_meets_the_restricted_level(objects):
     spec = objects["Deployment"]["spec"]["template"]["spec"]
     (container,) = spec["containers"]
@@ -105,8 +141,8 @@ def test_value_of_the_role_is_a_key_of_the_chart(values):
         for key, value in given.items():
             if key not in known:
                 yield f"{path}{key}"
-            # What is under `http` goes to Traefik as it is.
-            elif isinstance(value, dict) and key != "http":
+            # What is under them goes to Traefik as it is.
+            elif isinstance(value, dict) and key not in ("http", "content", "affinity"):
                 yield from unknown(value, known[key], f"{path}{key}.")
 
     assert list(unknown(values, known)) == []

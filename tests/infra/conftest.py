@@ -46,11 +46,17 @@ class Lab:
     # On a cluster that somebody has: the context, and the registry that it pulls from.
     context: str = ""
     images: str = ""
+    workers: int = 0
 
     @property
     def container(self) -> str:
         """The container that is the cluster's first node."""
         return f"{self.name}-control-plane"
+
+    @property
+    def nodes(self) -> list[str]:
+        """The containers that are the cluster's nodes, which are called the same; kind numbers all workers but the first."""
+        return [self.container, *(f"{self.name}-worker{'' if number == 1 else number}" for number in range(1, self.workers + 1))]
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ def lab() -> Lab:
     record = yaml.safe_load((state / "lab.yml").read_text())
     ports = {port: record[f"lab_{port}_port"] for port in ("http", "https", "registry")}
     there = {field: record[key] for field, key in ELSEWHERE.items() if key in record}
-    return Lab(name, state, **ports, source=record["lab_source"], **there)
+    return Lab(name, state, **ports, source=record["lab_source"], workers=record.get("lab_workers", 0), **there)
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +156,12 @@ def fits(request, lab):
 def cluster(lab) -> Cluster:
     """Return the lab's cluster."""
     return Cluster(lab)
+
+
+@pytest.fixture(scope="session")
+def nodes(cluster) -> list[str]:
+    """Return the names of the cluster's nodes."""
+    return sorted(node["metadata"]["name"] for node in cluster.all("nodes"))
 
 
 @pytest.fixture(scope="session")

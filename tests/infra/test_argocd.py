@@ -13,7 +13,8 @@ from lab.gitops.api import Api
 from lab.gitops.state import Lab
 
 CHECKOUT = Path(__file__).parents[2]
-ROOT = ["Deployment/db", "Deployment/web", "Ingress/web", "PersistentVolumeClaim/db", "Service/db", "Service/web"]
+ROOT = ["Deployment/db", "Deployment/web", "Ingress/web", "PersistentVolumeClaim/db", "PodDisruptionBudget/web", "Service/db",
+        "Service/web"]
 
 
 @pytest.fixture(scope="module", autouse=True)

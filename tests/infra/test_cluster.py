@@ -64,6 +64,11 @@ def provided(plan):
     return re.compile("|".join(pattern.replace(re.escape("{key}"), "[0-9a-f]{12}") for pattern in patterns))
 
 
+@pytest.mark.own_cluster
+def test_nodes_are_those_of_the_lab(nodes, lab):
+    assert nodes == sorted(lab.nodes)
+
+
 def test_every_node_is_ready(cluster):
     ready = {
         node["metadata"]["name"]: condition["status"]
@@ -107,6 +112,29 @@ def test_every_daemonset_is_available(cluster):
         if item["status"].get("numberAvailable", 0) != item["status"]["desiredNumberScheduled"]
     }
     assert wanting == {}
+
+
+@pytest.mark.own_cluster
+@pytest.mark.parametrize("name", ["kube-proxy", "kube-router"])
+def test_every_node_has_its_network(cluster, lab, name):
+    pods = cluster.all("pods", "--namespace", "kube-system", "--selector", f"k8s-app={name}")
+    ready = {pod["spec"]["nodeName"] for pod in pods for status in pod["status"]["containerStatuses"] if status["ready"]}
+    assert ready == set(lab.nodes)
+
+
+@pytest.mark.own_cluster
+def test_users_pods_run_on_workers_where_there_are_any(cluster, lab):
+    nodes = {pod["spec"]["nodeName"] for name in ("web", "database") for pod in cluster.component(name)}
+    assert nodes
+    assert nodes <= set(lab.nodes[1:] or lab.nodes)
+
+
+@pytest.mark.own_cluster
+def test_every_node_leads_to_the_service(lab, machine):
+    # From the first node, since not every machine has a way to the nodes' own addresses.
+    command = "docker exec {} curl --silent --output /dev/null --write-out '%{{http_code}}' --max-time 10 --header 'Host: vars.localhost' {}"
+    answers = {node: machine.check_output(command.format(lab.container, f"http://{node}:30080/readyz")) for node in lab.nodes}
+    assert answers == dict.fromkeys(lab.nodes, "200")
 
 
 @pytest.mark.own_cluster

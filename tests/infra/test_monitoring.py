@@ -10,9 +10,9 @@ from lab.report import dashboards
 from lab.report.answers import ask
 from lab.report.prometheus import Prometheus, Span
 
-# What is scraped, by its job, and how many targets each has on one node.
+# What is scraped, by its job, and how many targets each has: for each node, and for each replica, where a word says so.
 JOBS = {
-    "apiserver": 1, "kubelet": 2, "kube-state-metrics": 1, "node-exporter": 1, "traefik": 1, "vars": 2, "postgres-exporter": 1,
+    "apiserver": 1, "kubelet": "two a node", "kube-state-metrics": 1, "node-exporter": "one a node", "traefik": 1, "vars": "replicas", "postgres-exporter": 1,
     "kube-prometheus-stack-operator": 1, "kube-prometheus-stack-prometheus": 1, "kube-prometheus-stack-alertmanager": 1,
 }  # fmt: skip
 # They say that alerts arrive, and that notes are kept quiet.
@@ -61,8 +61,10 @@ def value(prometheus):
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_every_target_of_a_job_is_up(value, eventually, job):
-    eventually(lambda: value(f'sum(up{{job="{job}"}})') == JOBS[job], f"{JOBS[job]} targets of {job} were up", 60)
+def test_every_target_of_a_job_is_up(value, eventually, nodes, cluster, job):
+    words = {"two a node": 2 * len(nodes), "one a node": len(nodes), "replicas": len(cluster.component("web"))}
+    wanted = words.get(JOBS[job], JOBS[job])
+    eventually(lambda: value(f'sum(up{{job="{job}"}})') == wanted, f"{wanted} targets of {job} were up", 60)
 
 
 def test_no_target_is_down(prometheus, eventually):
@@ -158,9 +160,9 @@ def table():
 @pytest.fixture(scope="module")
 def accounted(lab, machine, cluster):
     """Return a function that tells the working set of each pod, by the kernel's own accounts of its containers."""
-    identity = machine.check_output(f"docker inspect --format '{{{{.Id}}}}' {lab.container}")
-    group = engine_group(identity)
-    assert group, f"no control group of {lab.container} under /sys/fs/cgroup"
+    identities = machine.check_output(f"docker inspect --format '{{{{.Id}}}}' {' '.join(lab.nodes)}").split()
+    groups = dict(zip(lab.nodes, map(engine_group, identities), strict=True))
+    assert all(groups.values()), f"a node has no control group under /sys/fs/cgroup: {groups}"
     running = {
         status["containerID"].removeprefix("containerd://"): pod["metadata"]["name"]
         for pod in cluster.all("pods")
@@ -170,9 +172,10 @@ def accounted(lab, machine, cluster):
 
     def sums():
         found = dict.fromkeys(running.values(), 0)
-        for container, memory in containers(group).items():
-            if container in running:
-                found[running[container]] += memory.working_set
+        for group in groups.values():
+            for container, memory in containers(group).items():
+                if container in running:
+                    found[running[container]] += memory.working_set
         return found
 
     return sums

@@ -1,6 +1,12 @@
 """The objects of the service, as the cluster has them."""
 
+import json
+from pathlib import Path
+
 import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -45,8 +51,25 @@ def test_database_is_recreated_never_doubled(cluster):
     assert cluster.get("deployment", "db")["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_web_has_two_replicas(web):
-    assert web["replicas"] == 2
+@pytest.fixture
+def asked(cluster, lab):
+    """Return the values that the lab's play gave the chart for the replicas, over those of the chart itself."""
+    own = yaml.safe_load((CHECKOUT / "app/chart/values.yaml").read_text())
+    found = cluster.run("get", "applications.argoproj.io", "vars", "--namespace", "argocd", "--output", "json")
+    if found.returncode:
+        given = yaml.safe_load((lab.state / "vars.values.yml").read_text())
+    else:
+        given = json.loads(found.stdout)["spec"]["sources"][0]["helm"]["valuesObject"]
+    return own["services"]["web"] | given.get("services", {}).get("web", {})
+
+
+def test_web_has_as_many_replicas_as_were_asked_for(web, asked):
+    assert web["replicas"] == asked["replicas"]
+
+
+def test_one_replica_may_be_away_while_a_node_is_drained(cluster):
+    status = cluster.get("poddisruptionbudget", "web")["status"]
+    assert status["disruptionsAllowed"] == 1, status
 
 
 def test_web_loses_no_replica_in_a_rollout(web):

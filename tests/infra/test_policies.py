@@ -22,13 +22,14 @@ CALLS = {
 }
 
 
-def caller(name, labels, image, host, port):
-    """Return a pod that connects; it may run under the restricted Pod Security level."""
+def caller(name, labels, image, host, port, node):
+    """Return a pod on a node that connects; it may run under the restricted Pod Security level."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "labels": labels},
         "spec": {
+            "nodeName": node,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
             "activeDeadlineSeconds": POD,
@@ -52,12 +53,13 @@ def caller(name, labels, image, host, port):
 
 
 @pytest.fixture(scope="module")
-def exits(cluster, eventually):
-    """Let every caller call at once; return their exit codes, and remove them."""
+def exits(cluster, nodes, eventually):
+    """Let every caller call from every node at once; return their exit codes by call and node, and remove them."""
     run = uuid.uuid4().hex[:8]
     # The database's: it is there, wherever the cluster pulls from.
     image = cluster.get("deployment", "db")["spec"]["template"]["spec"]["containers"][0]["image"]
-    pods = {what: (f"check-{run}-{number}", call) for number, (what, call) in enumerate(CALLS.items())}
+    calls = [(what, node) for what in CALLS for node in nodes]
+    pods = {call: f"check-{run}-{number}" for number, call in enumerate(calls)}
 
     def code(name, namespace):
         statuses = cluster.get("pod", name, namespace)["status"].get("containerStatuses", [])
@@ -65,19 +67,20 @@ def exits(cluster, eventually):
         return ended or None
 
     try:
-        for name, (namespace, labels, host, port, _) in pods.values():
-            document = caller(name, labels, image, host, port)
+        for (what, node), name in pods.items():
+            namespace, labels, host, port, _ = CALLS[what]
+            document = caller(name, labels, image, host, port, node)
             cluster.text("create", "--namespace", namespace, "--filename", "-", stdin=json.dumps(document))
         yield {
-            what: eventually(lambda name=name, call=call: code(name, call[0]), f"the pod {name} ended", POD)[0]
-            for what, (name, call) in pods.items()
+            call: eventually(lambda name=name, call=call: code(name, CALLS[call[0]][0]), f"the pod {name} ended", POD)[0]
+            for call, name in pods.items()
         }
     finally:
-        for name, call in pods.values():
-            cluster.run("delete", "pod", name, "--namespace", call[0], "--ignore-not-found", "--wait=false")
+        for (what, _), name in pods.items():
+            cluster.run("delete", "pod", name, "--namespace", CALLS[what][0], "--ignore-not-found", "--wait=false")
 
 
 @pytest.mark.parametrize("what", CALLS)
-def test_call(exits, what):
+def test_call(exits, nodes, what):
     allowed = CALLS[what][-1]
-    assert exits[what] == (0 if allowed else 1)
+    assert {node: exits[what, node] for node in nodes} == dict.fromkeys(nodes, 0 if allowed else 1)

@@ -127,7 +127,10 @@ def test_concurrent_requests_are_all_answered(split):
 
 def test_concurrent_requests_are_split_evenly(split):
     replicas, answers, _ = split
-    assert Counter(answer.served_by for answer in answers) == dict.fromkeys(replicas, REQUESTS // len(replicas))
+    counts = Counter(answer.served_by for answer in answers)
+    assert set(counts) == set(replicas)
+    # In turn: exactly, where their number goes into that of the requests.
+    assert max(counts.values()) - min(counts.values()) <= (1 if REQUESTS % len(replicas) else 0), counts
 
 
 def test_answers_carry_the_id_of_their_request(split):

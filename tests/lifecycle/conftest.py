@@ -84,10 +84,10 @@ class Lab:
         """The port that leads to Traefik."""
         return yaml.safe_load((self.state / "lab.yml").read_text())["lab_http_port"]
 
-    def kubectl(self, *words: str) -> str:
-        """Return what kubectl prints."""
+    def kubectl(self, *words: str, timeout: float = 60) -> str:
+        """Return what kubectl prints, within so many seconds."""
         command = [self.state / "bin" / "kubectl", f"--kubeconfig={self.state / 'kubeconfig'}", *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=timeout).stdout
 
     def get(self, path: str) -> str:
         """Return the body of an answer through Traefik; raises CalledProcessError where there is none."""

@@ -71,6 +71,25 @@ def test_a_setting_that_differs_from_the_record_is_refused_by_name(tmp_path):
         "(-e lab_source=packages)"]
 
 
+def test_lab_from_before_there_were_workers_has_none(tmp_path):
+    record = tmp_path / "lab.yml"
+    record.write_text("lab_source: packages\n")
+    assert living.changed_settings(record, {"lab_workers": "0"}) == []
+    assert "lab_workers=0 and cannot change to 2" in living.changed_settings(record, {"lab_workers": 2})[0].message
+
+
+@pytest.mark.parametrize(("marker", "nodes", "lost"), [
+    (None, [], 0), ("a\nb\nc\n", ["c", "b", "a"], 0), ("a\n", ["a"], 0), ("a\nb\nc\n", ["a", "c"], 1), ("a\nb\nc\n", ["a"], 2),
+    ("a\nb\n", ["b"], 0), ("a\nb\n", [], 0),
+], ids=["never complete", "all there", "one node", "a worker gone", "both workers gone", "control plane gone", "all gone"])  # fmt: skip
+def test_worker_that_was_removed_is_missed_and_a_lab_without_control_plane_is_made_anew(tmp_path, marker, nodes, lost):
+    if marker is not None:
+        (tmp_path / living.NODES).write_text(marker)
+    found = [finding.message for finding in living.lost_nodes(tmp_path / living.NODES, nodes, "two")]
+    assert bool(found) == bool(lost)
+    assert not lost or (found[0].startswith(f"{lost} of the 3 nodes") and "make backup NAME=two" in found[0])
+
+
 def test_no_record_is_no_lab_and_a_broken_one_is_said(tmp_path):
     assert living.changed_settings(tmp_path / "none.yml", {}) == []
     (tmp_path / "lab.yml").write_text("a: [")

@@ -106,3 +106,14 @@ def test_unknown_part_is_refused_by_name(parts):
 def test_what_roles_tell_each_other_is_no_setting():
     assert "objects_name is what roles tell the role objects" in messages(variables.between_roles(["objects_name", "lab_name"]))[0]
     assert variables.between_roles(["lab_name", "charts"]) == []
+
+
+@pytest.mark.parametrize("count", ["", 1, "5", 50])
+def test_count_of_replicas_is_a_number_or_left_to_the_chart(count):
+    assert variables.wrong_settings(SETTINGS | {"lab_replicas": count}, ["packages"]) == []
+
+
+@pytest.mark.parametrize("count", [0, "two", 51, -1])
+def test_other_count_of_replicas_is_refused_by_name(count):
+    found = variables.wrong_settings(SETTINGS | {"lab_replicas": count}, ["packages"])
+    assert messages(found) == [f"lab_replicas is '{count}': it must be a number of replicas, 1 to 50, or empty for what the chart says"]
