@@ -7,7 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Molecule and ansible-lint look for ansible's own commands on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-ANSIBLE := $(BIN)/ansible-playbook $(VARS)
+# With BUNDLE=FILE no network is asked: neither by the play, nor by pip, then and later.
+BUNDLE ?=
+GIVEN := $(VARS) $(if $(BUNDLE),-e lab_source=bundle -e lab_bundle="$(abspath $(BUNDLE))")
+ANSIBLE := $(BIN)/ansible-playbook $(GIVEN)
+WHEELS := $(VENV)/wheels
+PIP := $(BIN)/pip install --quiet --no-compile --require-hashes
+FROM := $(if $(BUNDLE)$(wildcard $(WHEELS)),--no-index --find-links $(WHEELS))
 PYTEST := $(BIN)/python -m pytest
 PUBLISH := $(PYTHON) -m lab publish
 NAME ?= lab
@@ -20,19 +26,23 @@ help:  ## list the targets
 
 $(VENV)/done: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@$(if $(BUNDLE),$(PYTHON) -m lab.bundle.boot "$(BUNDLE)" $(WHEELS))
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements.txt && touch $@
+	@$(PIP) $(FROM) --requirement requirements.txt && touch $@
 
 # What tests and tools for development need beside it; `make up` does without.
 $(VENV)/dev: requirements-dev.txt $(VENV)/done
-	@$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements-dev.txt && touch $@
+	@$(PIP) $(FROM) --requirement requirements-dev.txt && touch $@
 
-.PHONY: up upgrade down clean
+.PHONY: up bundle upgrade down clean
 up: $(VENV)/done  ## stand up the lab, or bring it back to what it should be
 	@$(ANSIBLE) site.yml
 
+bundle: $(VENV)/done  ## everything that the lab is made of, in one file: make bundle [NAME=lab] [FILE=...] [PARTS=...]
+	@$(BIN)/python -m lab bundle --name="$(NAME)" $(if $(FILE),--file "$(FILE)") $(if $(PARTS),--parts "$(PARTS)")
+
 upgrade: $(VENV)/done  ## have the catalog's versions in place, and say what changed; refused by name where only a new lab can
-	@$(BIN)/python -m lab upgrade --name="$(NAME)" -- $(VARS)
+	@$(BIN)/python -m lab upgrade --name="$(NAME)" -- $(GIVEN)
 
 down: $(VENV)/done  ## take the lab down; what was built stays in the cache
 	@$(ANSIBLE) playbooks/down.yml

@@ -11,6 +11,7 @@ VERBS = {
     "bench-nodes": ("lab.bench.nodes", "measure what more nodes cost in time and memory"),
     "bench-up": ("lab.bench.up", "measure how long the lab takes to come up"),
     "build": ("lab.build", "build the images and command line tools of the catalog"),
+    "bundle": ("lab.bundle.make", "write everything that the lab's source gave into one file"),
     "credentials": ("lab.credentials", "print the lab's passwords, and what each is for"),
     "deploy": ("lab.gitops.deploy", "build the checkout's images and have Argo CD roll them out"),
     "dev": ("lab.dev", "run the service on this machine, with a database of its own"),

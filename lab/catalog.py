@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,12 @@ class Catalog:
             return self.components[name]
         except KeyError:
             raise CatalogError(f"catalog: source '{self.source}' provides no component '{name}'") from None
+
+    def only(self, names: Collection[str]) -> Catalog:
+        """Return the same catalog with the components `names` alone; what they are based on may be elsewhere."""
+        some = copy.copy(self)
+        some.components = {name: component for name, component in self.components.items() if name in names}
+        return some
 
     @staticmethod
     def bases(component: Component) -> list[str]:

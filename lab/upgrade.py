@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from lab import addresses, build, catalog, made
+from lab.build.sources import catalog_of
 from lab.gitops import state
 from lab.gitops.state import Lab
 from lab.gitops.tree import table
@@ -108,7 +109,7 @@ def recorded(lab: Lab) -> dict[str, str]:
 
 def upgrade(lab: Lab, play: Callable[[], int], cluster: Kubectl | None = None, registry: Registry | None = None) -> list[str]:
     """Upgrade the lab by `play`, which returns an exit code; return what is to be said. Raises UpgradeError, ClusterError."""
-    components = catalog.load(lab.source)
+    components = catalog_of(lab.source, lab.state)
     if changes := made.changed(recorded(lab), components):
         raise UpgradeError(made.refusal(changes, lab.name))
     cluster = cluster or Kubectl(lab.kubectl_options(namespace=""))

@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab import catalog, mirrors
+from lab import catalog
 from lab.build import engine, golang, jobs, tools
 from lab.build.elsewhere import manifest
 from lab.build.plan import LANES, Plan
+from lab.build.sources import CHECKOUT, DEFAULT, plan_of
 from lab.cache import Store, cache_dir
 
-CHECKOUT = Path(__file__).parents[2]
 # How long to wait for another build that uses the same cache, in seconds; then it is doing something unusual.
 LOCK_TIMEOUT = 2400
 ERRORS = (catalog.CatalogError, golang.ChecksumError, jobs.JobError, tools.ToolError)
@@ -33,7 +33,7 @@ ERRORS = (catalog.CatalogError, golang.ChecksumError, jobs.JobError, tools.ToolE
 def parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the options every verb that reads the catalog has."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--source", default="packages", help="where components come from (default: %(default)s)")
+    options.add_argument("--source", default=DEFAULT, help="where components come from (default: %(default)s)")
     options.add_argument(
         "--stage", choices=[*catalog.STAGES, "all"], default="all", help="which components (default: %(default)s)"
     )
@@ -54,14 +54,11 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def plan_for(args: argparse.Namespace) -> tuple[Plan, list[str]]:
     """Return the plan for the parsed `args`, and the names of the components that are asked for."""
-    components = catalog.load(args.source)
-    plan = Plan(
-        components, Store(cache_dir()), CHECKOUT, args.registry_port, mirrors.load(args.state_dir), args.registry
-    )
+    plan = plan_of(args.source, args.state_dir, args.registry_port, registry=args.registry)
     wanted = None if args.parts is None else {None, *args.parts.split(",")}
     return plan, [
         name
-        for name, item in components.components.items()
+        for name, item in plan.catalog.components.items()
         if args.stage in (item.stage, "all") and (wanted is None or item.part in wanted)
     ]
 
@@ -162,7 +159,7 @@ def compare(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> d
         for link, target in links(plan, names, state_dir / "bin")
         if not link.is_symlink() or link.readlink() != target
     ]
-    missing = [name for name in load if not engine.has(plan.reference(name), plan.key(name))]
+    missing = [name for name in load if not plan.engine_has(name)]
     return {
         **summary(plan, names, state_dir),
         "built": {},
@@ -178,12 +175,12 @@ def absent(plan: Plan, names: list[str], logs: Path) -> list[str]:
     return [name for name in names if not plan.engine_has(name)]
 
 
-def clean(plan: Plan) -> dict[str, Any]:
+def clean(store: Store) -> dict[str, Any]:
     """Remove the cache folder and every image that the engine has from it; return whether there was any."""
     removed = engine.remove_all()
-    with locked(plan.store.root / "lock", print):
-        had = any(plan.store.artifacts.iterdir())
-        shutil.rmtree(plan.store.root)
+    with locked(store.root / "lock", print):
+        had = any(store.artifacts.iterdir())
+        shutil.rmtree(store.root)
     return {"changed": bool(had or removed), "images": removed}
 
 
@@ -195,6 +192,15 @@ def yield_cpu(autogroup: Path = Path("/proc/self/autogroup")) -> None:
     os.nice(19)
     with contextlib.suppress(OSError):  # a kernel without them
         autogroup.write_text("19")
+
+
+def made(args: argparse.Namespace) -> dict[str, Any]:
+    """Make what the parsed `args` ask for, or only say what is missing or would change."""
+    plan, names = plan_for(args)
+    load = [name for name in args.load.split(",") if name]
+    if args.missing:
+        return {"missing": plan.missing(names)}
+    return (compare if args.check else build)(plan, names, args.state_dir, load)
 
 
 def main(argv: list[str]) -> int:
@@ -213,16 +219,7 @@ def main(argv: list[str]) -> int:
     # What people read goes to standard error, so that standard output stays one document.
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            plan, names = plan_for(args)
-            load = [name for name in args.load.split(",") if name]
-            if args.missing:
-                result: dict[str, Any] = {"missing": plan.missing(names)}
-            elif args.check:
-                result = compare(plan, names, args.state_dir, load)
-            elif args.clean:
-                result = clean(plan)
-            else:
-                result = build(plan, names, args.state_dir, load)
+            result = clean(Store(cache_dir())) if args.clean else made(args)
         except ERRORS as error:
             print(f"build: {error}")
             return 1

@@ -113,6 +113,10 @@ class Layouts:
             names = []
             for layer in self._layers(layout):
                 names.append(f"{layer.diff_id.removeprefix('sha256:')}.tar")
+                if not layer.descriptor["mediaType"].endswith("zstd"):
+                    # gzip, or none: docker reads both.
+                    _add(tar, Entry(names[-1], self.blobs / layer.digest.replace(":", "/"), 0o644))
+                    continue
                 with tempfile.NamedTemporaryFile(dir=self.blobs) as unpacked:
                     with (self.blobs / layer.digest.replace(":", "/")).open("rb") as packed:
                         zstandard.ZstdDecompressor().copy_stream(packed, unpacked)

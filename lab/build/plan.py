@@ -310,7 +310,7 @@ class Plan:
     def _make_dockerfile(self, component: Component, folder: Path, log: Path) -> None:
         args = {
             "BASE_IMAGE": self.in_engine(component.build["base"], log),
-            "BUILD_IMAGE": self.in_engine(component.build["build_base"], log),
+            "BUILD_IMAGE": self.build_image(component, log),
         }
         with tempfile.TemporaryDirectory(dir=self.store.root) as scratch:
             context = Path(scratch)
@@ -320,6 +320,10 @@ class Plan:
                 target.parent.mkdir(exist_ok=True)
                 engine.copy_context(path, target) if path.is_dir() else shutil.copy(path, target)
             self._docker_build(component, folder, context, args, log, target=component.build["target"])
+
+    def build_image(self, component: Component, log: Path) -> str:
+        """Make sure that the engine has the image in which dependencies are installed; return its reference."""
+        return self.in_engine(component.build["build_base"], log)
 
     def _docker_build(
         self, component: Component, folder: Path, context: Path, args: dict[str, str], log: Path, target: str = ""

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab import addresses, catalog, diagnose
+from lab import addresses, diagnose
+from lab.build.sources import catalog_of
 from lab.gitops import GitopsError, status
 from lab.gitops.state import Lab
 from lab.kubectl import ClusterError, Kubectl
@@ -52,7 +53,7 @@ def versions(lab: Lab, ask: Callable[..., str]) -> str:
             f"disk         {disk.free / 2**30:.1f} GiB free of {disk.total / 2**30:.1f}",
             f"checkout     {ask('git', '-C', str(lab.checkout), 'describe', '--always', '--dirty').strip()}"]  # fmt: skip
     components = [f"{name:<28} {component.version:<12} {component.image or ''}".rstrip()
-                  for name, component in sorted(catalog.load(lab.source).components.items())]  # fmt: skip
+                  for name, component in sorted(catalog_of(lab.source, lab.state).components.items())]  # fmt: skip
     engine = ask("docker", "version")
     return "\n".join([*here, "", ask("free", "-m"), engine, *components, ""])
 

@@ -7,9 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from lab import build, catalog, mirrors, registry
-from lab.build.plan import Plan
-from lab.cache import Store, cache_dir
+from lab import build, registry
+from lab.build.sources import plan_of
 from lab.gitops import GitopsError, application, state
 from lab.gitops.git import Git
 from lab.gitops.images import Entry, Images
@@ -20,7 +19,7 @@ IMAGES = ["web", "migrations"]
 
 def make(lab: Lab) -> tuple[str, str]:
     """Have the checkout's images built and in the lab's registry; return their references."""
-    plan = Plan(catalog.load(lab.source), Store(cache_dir()), lab.checkout, lab.registry, mirrors.load(lab.state), lab.images)
+    plan = plan_of(lab.source, lab.state, lab.registry, lab.checkout, registry=lab.images)
     build.build(plan, IMAGES, lab.state, [])
     registry.push(plan, IMAGES, registry.registry_of(plan), lab.state / "logs" / "push.log")
     return plan.pulled("web"), plan.pulled("migrations")

@@ -18,7 +18,9 @@ from typing import Any
 from urllib.request import getproxies
 
 from lab import cache, catalog, made
-from lab.preflight import docker, host, living, ports, processes, registries, repository, variables
+from lab.build import sources
+from lab.build.plan import Plan
+from lab.preflight import bundle, docker, host, living, ports, processes, registries, repository, variables
 from lab.preflight.finding import Finding
 
 
@@ -32,24 +34,27 @@ def check_variables(wanted: Mapping[str, Any]) -> list[Finding]:
     return (variables.unknown(wanted["given"], set(wanted["defined"]) - facts, known, roles)
             + variables.between_roles(wanted["given"])
             + variables.wrong_values(wanted["given"], options)
-            + variables.wrong_settings(wanted["settings"], catalog.sources()))
+            + variables.wrong_settings(wanted["settings"], sources.names()))
 
 
-def missing_components(wanted: Mapping[str, Any], components: catalog.Catalog) -> list[str]:
+def missing_components(wanted: Mapping[str, Any], plan: Plan) -> list[str]:
     """Return what has still to be built; where it was said that something has, without looking, that is everything."""
     if str(wanted["to_build"]).lower() == "false":
         return []
-    from lab.build.plan import Plan
-
-    plan = Plan(components, cache.Store(cache.cache_dir()), Path(wanted["checkout"]), int(wanted["settings"]["lab_registry_port"]))
     parts = wanted["settings"].get("lab_parts", [])
-    names = [name for name, item in components.components.items() if item.part is None or item.part in parts]
+    names = [name for name, item in plan.catalog.components.items() if item.part is None or item.part in parts]
     return plan.missing(names) if wanted["to_build"] == "auto" else names
 
 
 def elsewhere(settings: Mapping[str, Any]) -> bool:
     """Say whether the lab stands on a cluster that it does not make."""
     return settings.get("lab_cluster") == "existing"
+
+
+def look_at_bundle(wanted: Mapping[str, Any]) -> bundle.Look:
+    """Return what is known of the bundle that the lab is made of."""
+    store = cache.Store(cache.cache_dir())
+    return bundle.look(wanted["settings"], Path(wanted["checkout"]), store, host.why_not_install(host.os_release()))
 
 
 def engine_pid() -> int | None:
@@ -66,11 +71,14 @@ def _text(path: Path) -> str:
         return ""
 
 
-def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool) -> list[Finding]:
-    """Refuse a machine that lacks something; what a lab that is up already uses is not asked for again."""
+def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool, carried: bundle.Look | None) -> list[Finding]:
+    """Refuse a machine that lacks something; what a lab that is up already uses is not asked for again.
+
+    `carried` is what is known of the lab's bundle, None where it has none.
+    """
     settings = wanted["settings"]
     needs = {name: int(value) for name, value in wanted["needs"].items()}
-    can_install = host.why_not_install(host.os_release())
+    can_install = carried.cannot_install if carried else host.why_not_install(host.os_release())
     pid, existing = engine_pid(), elsewhere(settings)
     findings = host.builds(can_install, to_build)
     findings += [] if existing and not to_build else docker.unable_engine(engine, can_install)
@@ -81,6 +89,8 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool)
     if to_build:
         empty = not any((cache.cache_dir() / "artifacts").glob("*"))
         room.append((cache.cache_dir(), needs["disk_build_gib" if empty else "disk_rebuild_gib"], "builds"))
+    if carried and carried.gib:
+        room.append((cache.cache_dir(), carried.gib, "what the bundle holds"))
     if not existing and not engine.nodes(settings["lab_name"]):
         root = Path((engine.info or {}).get("DockerRootDir", "/var/lib/docker"))
         if os.access(root.parent, os.X_OK):  # The engine may be in a virtual machine.
@@ -132,14 +142,19 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
     findings = host.python_version() + check_variables(wanted)
     if findings:
         return Report(findings)
-    components, missing = None, []
+    settings, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
+    carried, components, missing = None, None, []
     try:
-        if wanted["state"] == "present":
-            components = catalog.load(wanted["settings"]["lab_source"])
-            missing = missing_components(wanted, components)
+        if wanted["state"] == "present" and settings["lab_source"] == sources.BUNDLE:
+            carried = look_at_bundle(wanted)
+            if carried.findings:
+                return Report(living.changed_settings(state_dir / "lab.yml", settings) + carried.findings)
+            components = carried.components
+        elif wanted["state"] == "present":
+            plan = sources.plan_of(settings["lab_source"], state_dir, int(settings["lab_registry_port"]), Path(wanted["checkout"]))
+            components, missing = plan.catalog, missing_components(wanted, plan)
     except catalog.CatalogError as error:
         return Report([Finding("catalog", str(error))])
-    settings, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
     lock, mine = state_dir / living.LOCK, living.run_of(os.getpid())
     report = Report(living.in_progress(lock, mine), missing, made_of=made.made_of(components) if components else {})
     if wanted["state"] == "present" and not report.findings:
@@ -159,7 +174,7 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
         if not existing:
             report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
             report.findings += ports.taken_ports(asked, engine, str(state_dir))
-        report.findings += check_host(wanted, engine, bool(missing))
+        report.findings += check_host(wanted, engine, bool(missing), carried)
         report.findings += check_registries() if missing else []
     if wanted["state"] == "absent":
         report.findings += living.changed_settings(state_dir / "lab.yml", {"lab_cluster": settings.get("lab_cluster", "kind")})

@@ -20,9 +20,8 @@ import pytest
 import testinfra
 import yaml
 
-from lab import catalog
 from lab.build.plan import Plan
-from lab.cache import Store, cache_dir
+from lab.build.sources import plan_of
 
 CHECKOUT = Path(__file__).parents[2]
 NAMESPACE = "vars"
@@ -173,7 +172,7 @@ def client(lab) -> Client:
 @pytest.fixture(scope="session")
 def plan(lab) -> Plan:
     """Return what the catalog says of the lab: components and image references."""
-    return Plan(catalog.load(lab.source), Store(cache_dir()), CHECKOUT, lab.registry, lab.images)
+    return plan_of(lab.source, lab.state, lab.registry, registry=lab.images)
 
 
 @pytest.fixture(scope="session")

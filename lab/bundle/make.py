@@ -1,0 +1,86 @@
+"""Write everything that the lab's source gave into one file: `python -m lab bundle`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from lab import build
+from lab.build.plan import Plan
+from lab.build.sources import BUNDLE, CHECKOUT, DEFAULT, plan_of
+from lab.bundle import BundleError, archive, contents, images, manifest, packages, wheels
+from lab.gitops import GitopsError, state
+
+MIB = 1 << 20
+ERRORS = (BundleError, OSError, *build.ERRORS)
+
+
+def source_of(folder: Path) -> str:
+    """Return the source of the lab with this state folder, or that of a lab that names none; raise BundleError for a bundle's."""
+    record = folder / "lab.yml"
+    source = yaml.safe_load(record.read_text())["lab_source"] if record.is_file() else DEFAULT
+    if source == BUNDLE:
+        raise BundleError(f"the lab {folder.name} came from a bundle: copy that file, or name a lab of another source (NAME=...)")
+    return source
+
+
+def folders(plan: Plan, names: Iterable[str]) -> dict[str, Path]:
+    """Return the folder of each component; raise BundleError where one has not been made yet."""
+    if missing := plan.missing(list(names)):
+        raise BundleError(f"not made yet: {', '.join(missing)}; make up makes it")
+    return {name: plan.artifact(name) for name in names}
+
+
+def make(plan: Plan, names: list[str], target: Path, logs: Path) -> manifest.Manifest:
+    """Write the bundle `target` of the components `names`, then read it back; return its manifest."""
+    made = folders(plan, names)
+    artifacts = {name: {"key": plan.key(name), "entry": contents.entry(plan.catalog[name])} for name in names}
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / "bundle.log"
+    log.write_text("")
+    images.have(plan, names, log)
+    extras = [
+        wheels.have_host(plan.store, plan.checkout, log),
+        wheels.have_app(plan.store, plan.checkout, plan.catalog["python"].version, log),
+        packages.have(plan.store, plan.checkout, log),
+    ]
+    for name, key in filter(None, extras):
+        made[name] = plan.store.path(name, key)
+        artifacts[name] = {"key": key}
+    header = {
+        "source": plan.catalog.source, "machine": manifest.machine(), "python": manifest.python(), "artifacts": artifacts,
+        "release": manifest.release() if packages.DEBS in made else "",
+        "packages": packages.wanted(plan.checkout) if packages.DEBS in made else [],
+    }  # fmt: skip
+    boot = next(made[wheels.HOST].glob("zstandard-*.whl")).read_bytes()
+    written = archive.write(target, header, contents.files(plan, made), boot)
+    archive.Bundle(target).verify()
+    return written
+
+
+def main(argv: list[str]) -> int:
+    """Make the bundle; return 0, or 1 after one line that says why there is none."""
+    options = state.parser(__doc__.splitlines()[0])
+    options.add_argument("--file", default="", help="where to write it (default: .lab/cluster-lab-SOURCE.tar.zst)")
+    options.add_argument("--parts", help="parts of the lab to carry, comma-separated (default: every part)")
+    args = options.parse_args(argv)
+    folder, start = CHECKOUT / ".lab" / args.name, time.monotonic()
+    try:
+        source = source_of(folder)
+        plan = plan_of(source, folder)
+        names = contents.carried(plan.catalog, None if args.parts is None else args.parts.split(","))
+        target = Path(args.file) if args.file else folder.parent / f"cluster-lab-{source}.tar.zst"
+        with contextlib.redirect_stdout(sys.stderr), build.locked(plan.store.root / "lock", print):
+            written = make(plan, names, target, folder.parent / "logs")
+    except (*ERRORS, GitopsError) as error:
+        print(f"bundle: {error}", file=sys.stderr)
+        return 1
+    print(f"{target}: {target.stat().st_size / MIB:.0f} MiB in {time.monotonic() - start:.0f} s, {len(names)} components of the source {source}")
+    print(f"for {written.machine}, Python {written.python}; content {written.digest[:16]}")
+    print(f"on the other machine, in a checkout of this version: make up BUNDLE={target.name}")
+    return 0
