@@ -104,12 +104,10 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool,
     return findings + host.disk(room)
 
 
-def check_existing(wanted: Mapping[str, Any]) -> tuple[str, list[Finding]]:
+def check_existing(wanted: Mapping[str, Any], plan: Plan) -> tuple[str, list[Finding]]:
     """Return what an existing cluster is known by, and refuse one that the lab cannot stand on."""
-    from lab.build.plan import Plan
     from lab.existing import check
 
-    plan = Plan(catalog.load(wanted["settings"]["lab_source"]), cache.Store(cache.cache_dir()), Path(wanted["checkout"]))
     return check.check(wanted["settings"], plan.artifact("kubectl") / "kubectl")
 
 
@@ -143,20 +141,20 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
     if findings:
         return Report(findings)
     settings, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
-    carried, components, missing = None, None, []
+    carried, plan, missing = None, None, []
     try:
         if wanted["state"] == "present" and settings["lab_source"] == sources.BUNDLE:
             carried = look_at_bundle(wanted)
             if carried.findings:
                 return Report(living.changed_settings(state_dir / "lab.yml", settings) + carried.findings)
-            components = carried.components
+            plan = carried.plan
         elif wanted["state"] == "present":
             plan = sources.plan_of(settings["lab_source"], state_dir, int(settings["lab_registry_port"]), Path(wanted["checkout"]))
-            components, missing = plan.catalog, missing_components(wanted, plan)
+            missing = missing_components(wanted, plan)
     except catalog.CatalogError as error:
         return Report([Finding("catalog", str(error))])
     lock, mine = state_dir / living.LOCK, living.run_of(os.getpid())
-    report = Report(living.in_progress(lock, mine), missing, made_of=made.made_of(components) if components else {})
+    report = Report(living.in_progress(lock, mine), missing, made_of=made.made_of(plan.catalog) if plan else {})
     if wanted["state"] == "present" and not report.findings:
         engine = docker.ask()
         asked = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
@@ -164,13 +162,13 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
         report.fresh, report.engine = not existing and not engine.nodes(settings["lab_name"]), not existing or bool(missing)
         report.stands = (existing or engine.stands(settings["lab_name"], str(state_dir))) and living.complete(state_dir, existing=existing)
         report.findings += living.changed_settings(state_dir / "lab.yml", {**settings, **wanted.get("record", {})})
-        report.findings += [] if report.fresh else living.changed_cluster(state_dir, settings["lab_name"], components)
+        report.findings += [] if report.fresh else living.changed_cluster(state_dir, settings["lab_name"], plan.catalog)
         report.findings += living.lost_passwords(state_dir, report.fresh)
         nodes = [row["ID"] for row in engine.nodes(settings["lab_name"])]
         report.findings += living.lost_nodes(state_dir / living.NODES, nodes, settings["lab_name"])
         report.findings += repository.repository(settings, Path(wanted["checkout"]))
         if existing and not report.findings:
-            report.cluster, report.findings = check_existing(wanted)
+            report.cluster, report.findings = check_existing(wanted, plan)
         if not existing:
             report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
             report.findings += ports.taken_ports(asked, engine, str(state_dir))

@@ -15,7 +15,7 @@ from lab.bundle.manifest import Manifest, machine, release
 from lab.bundle.plan import BundlePlan, absent
 from lab.bundle.unpack import lacking
 from lab.cache import Store
-from lab.catalog import Catalog, CatalogError
+from lab.catalog import CatalogError
 from lab.preflight.finding import Finding
 
 GIB = 1024**3
@@ -25,12 +25,12 @@ PROGRAMS = ("docker", "git", "skopeo")
 
 @dataclass
 class Look:
-    """What a look at a bundle brings: what is wrong, GiB that unpacking takes, why it cannot install packages here, and its components."""
+    """What a look at a bundle brings: what is wrong, GiB that unpacking takes, why it cannot install packages here, and its plan."""
 
     findings: list[Finding] = field(default_factory=list)
     gib: int = 0
     cannot_install: str | None = None
-    components: Catalog | None = None
+    plan: BundlePlan | None = None
 
 
 def look(settings: Mapping[str, Any], checkout: Path, store: Store, can_install: str | None,
@@ -56,7 +56,7 @@ def look(settings: Mapping[str, Any], checkout: Path, store: Store, can_install:
         # An engine is for the lab's own nodes.
         needed = PROGRAMS[1:] if settings.get("lab_cluster") == "existing" else PROGRAMS
         found += programs(needed, reason, find)
-    return Look(found, -(-2 * manifest.size // GIB) if missing else 0, reason, plan.catalog)
+    return Look(found, -(-2 * manifest.size // GIB) if missing else 0, reason, plan)
 
 
 def refuse(text: str) -> list[Finding]:

@@ -111,6 +111,7 @@ RUN = {
     "credentials": ("tests/unit/lab/test_credentials.py", "credentials.main"), "diagnostics": ("tests/infra/test_diagnostics.py", "archive.main"),
     "balance": ("tests/infra/test_balance.py", "balance.main"), "backup": ("tests/infra/test_backup.py", "dump.main"),
     "restore": ("tests/infra/test_backup.py", "restore.main"), "dev": ("tests/integration/test_dev.py", '"dev"'),
+    "bundle": ("tests/unit/lab/bundle/test_bundle_make.py", "make.make"),
     "bench-app": ("tests/unit/app/test_bench.py", "lab.bench"), "bench-up": ("tests/unit/lab/test_bench_up.py", "up.measure"),
 }  # fmt: skip
 TESTS = {"test", "lint", "unit", "integration", "coverage", "molecule", "lifecycle", "images", "mutants", "chaos", "deployments", "walkthrough",
