@@ -16,13 +16,15 @@ KEEP = ("get", "list", "create", "patch", "delete")
 INSIDE = [
     *(((group, resource), KEEP) for group, resource in (
         ("apps", "deployments"), ("batch", "jobs"), ("", "services"), ("", "configmaps"), ("", "secrets"), ("", "serviceaccounts"),
-        ("", "persistentvolumeclaims"), (NETWORK, "ingresses"), (NETWORK, "networkpolicies"))),
+        ("", "persistentvolumeclaims"), (NETWORK, "ingresses"), (NETWORK, "networkpolicies"), ("policy", "poddisruptionbudgets"))),
     # What is no longer given is looked for among these, too.
     *(((group, resource), ("list",)) for group, resource in (
-        ("apps", "daemonsets"), ("apps", "statefulsets"), ("batch", "cronjobs"), (RBAC, "roles"), (RBAC, "rolebindings"))),
+        ("apps", "daemonsets"), ("apps", "statefulsets"), ("batch", "cronjobs"), (RBAC, "roles"), (RBAC, "rolebindings"), ("autoscaling", "horizontalpodautoscalers"))),
     (("", "pods"), ("get", "list")), (("", "pods/log"), ("get",)), (("", "pods/exec"), ("create",)), (("", "pods/proxy"), ("get",)),
     (("", "events"), ("list",)),
 ]  # fmt: skip
+# How many of them, from the first on, are looked for among what is no longer given.
+LOOKED_FOR = INSIDE.index((("", "pods"), ("get", "list")))
 # In the whole cluster. A ClusterRole grants what its maker may do, or what whoever may `escalate` says.
 WIDE = [
     (("", "namespaces"), KEEP), ((RBAC, "clusterroles"), (*KEEP, "bind", "escalate")), ((RBAC, "clusterrolebindings"), KEEP),
@@ -32,7 +34,7 @@ WIDE = [
 PART_WIDE = {
     "argocd": [((KINDS, "customresourcedefinitions"), KEEP)],
     # Its objects are in several namespaces, and looked for in all.
-    "monitoring": [((KINDS, "customresourcedefinitions"), KEEP), *((what, ("list",)) for what, _ in INSIDE[:14]), (("", "nodes"), ("list",))],
+    "monitoring": [((KINDS, "customresourcedefinitions"), KEEP), *((what, ("list",)) for what, _ in INSIDE[:LOOKED_FOR]), (("", "nodes"), ("list",))],
 }
 PART_INSIDE = {
     "argocd": [("argocd", (RBAC, "roles"), (*KEEP, "bind", "escalate")), ("argocd", (RBAC, "rolebindings"), KEEP),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab import objects
 from lab.existing import check, remove, rights
 from lab.existing.rights import Right
 from lab.gitops import GitopsError
@@ -98,6 +99,11 @@ def test_whoever_may_do_everything_is_asked_once():
 def test_right_that_is_missing_is_named():
     found = rights.missing(Cluster(denied=[("create", "clusterroles")]), rights.needed(PARTS))
     assert rights.said(found) == "create clusterroles.rbac.authorization.k8s.io"
+
+
+def test_every_kind_that_is_looked_for_may_be_listed():
+    listed = {".".join(filter(None, (right.resource, right.group))) for right in rights.needed([]) if right.verb == "list"}
+    assert set(objects.KINDS.split(",")) - listed == set()
 
 
 def test_rights_with_the_same_verbs_are_told_together():
