@@ -124,6 +124,10 @@ test-long: $(VENV)/dev  ## what takes hours
 verify: $(VENV)/dev  ## check a running lab
 	@LAB_NAME="$(NAME)" $(PYTEST) tests/infra
 
+.PHONY: chaos
+chaos: $(VENV)/done  ## break one thing after the other in the lab `chaos`: make chaos [FAULT=web] [ROUNDS=20] [NAME=other]
+	@$(BIN)/python -m lab chaos $(if $(filter file,$(origin NAME)),,--name "$(NAME)") $(if $(FAULT),--fault "$(FAULT)") $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(RESUME),--resume) $(if $(BREAK),--break-lab)
+
 .PHONY: report dev bench-app bench-nodes bench-up requirements
 report: $(VENV)/dev  ## what the dashboards show, as a page, pictures and tables: make report [NAME=lab] [SINCE=15m]
 	@$(BIN)/python -m lab report --name="$(NAME)" --since="$(SINCE)"

@@ -12,6 +12,7 @@ VERBS = {
     "bench-up": ("lab.bench.up", "measure how long the lab takes to come up"),
     "build": ("lab.build", "build the images and command line tools of the catalog"),
     "bundle": ("lab.bundle.make", "write everything that the lab's source gave into one file"),
+    "chaos": ("lab.chaos.run", "break one thing after the other under load, and say how it came back"),
     "credentials": ("lab.credentials", "print the lab's passwords, and what each is for"),
     "deploy": ("lab.gitops.deploy", "build the checkout's images and have Argo CD roll them out"),
     "dev": ("lab.dev", "run the service on this machine, with a database of its own"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from lab import addresses, diagnose
+import yaml
+
+from lab import addresses, certificate, diagnose
 from lab.gitops import GitopsError, application, state
 from lab.gitops.api import Api
 from lab.gitops.state import SERVICE, Lab
@@ -90,8 +93,16 @@ def advice(app: dict | None, troubled: bool, pushed: str = "git push lab") -> li
     return []
 
 
-def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime) -> tuple[list[str], bool]:
-    """Return the report's lines, and whether everything is well."""
+def served(lab: Lab) -> list[str]:
+    """Return what is wrong with the certificate that the proxy answers with; that nobody answers is said of its pod."""
+    with contextlib.suppress(OSError):
+        https = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_https_port"]
+        return list(filter(None, [certificate.complaint(lab.address, https, lab.host(SERVICE), lab.state / "ca.crt")]))
+    return []
+
+
+def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime, proxy: Callable[[Lab], list[str]] = served) -> tuple[list[str], bool]:
+    """Return the report's lines, and whether everything is well; `proxy` says what is wrong with what the proxy serves."""
     lines: list[str] = []
     app = None
     own = addresses.spaces(kubectl(SERVICE), lab.name)
@@ -112,6 +123,7 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime) -> tuple[li
         found += there
         for pod in there:
             reasons += unwell(lab, pod, events, cluster)
+    reasons += proxy(lab)
     complaints = application.complaints(app) if app else []
     parts = {pod["metadata"]["namespace"] for pod in found} & set(addresses.COMPONENTS)
     lines += [*table(pods(found, now)), "", *addresses.lines(lab, parts, addresses.push(lab, app))]

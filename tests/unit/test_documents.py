@@ -89,7 +89,7 @@ def test_ports_are_those_of_the_lab():
 
 def test_verbs_of_the_readme_have_a_row_of_their_own_in_daily_use():
     daily = (CHECKOUT / "README.md").read_text().partition("## Daily use")[2].partition("\n## ")[0]
-    wanted = {"up", "upgrade", "deploy", "rollback", "schema-down", "status", "logs", "verify", "report", "balance", "backup", "restore", "open",
+    wanted = {"up", "upgrade", "deploy", "rollback", "schema-down", "status", "logs", "verify", "report", "balance", "chaos", "backup", "restore", "open",
               "credentials", "diagnostics", "down", "clean", "dev"}  # fmt: skip
     assert wanted - {target for line in documents.code(daily) for target in made(line)} == set()
 

@@ -46,8 +46,8 @@ class Cluster:
 def report(lab):
     """Return a function that makes the report for some pods of the service."""
 
-    def make(*pods):
-        return status.report(lab, lambda space: Cluster(list(pods) if space == "vars" else [], space), NOW)
+    def make(*pods, proxy=()):
+        return status.report(lab, lambda space: Cluster(list(pods) if space == "vars" else [], space), NOW, lambda lab: list(proxy))
 
     return make
 
@@ -77,6 +77,12 @@ BAD = {"reason": "ImagePullBackOff", "message": "manifest unknown"}
 def test_pod_that_is_not_well_is_explained(report, said):
     lines, well = report(pod(ready=False, waiting=BAD))
     assert any(said in line for line in lines)
+    assert not well
+
+
+def test_certificate_that_clients_refuse_is_said(report):
+    lines, well = report(pod(), proxy=["clients refuse the certificate; make up makes another"])
+    assert "  clients refuse the certificate; make up makes another" in lines
     assert not well
 
 
