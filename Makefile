@@ -103,8 +103,8 @@ coverage:  ## what unit and integration tests together have run of app/: every l
 mutants: $(VENV)/dev  ## seed faults in a copy of the checkout; the tests that each names have to go red
 	@$(BIN)/python -m tests.mutants
 
-molecule: $(VENV)/dev  ## a lab of its own: converge, idempotence, verify, destroy
-	@$(BIN)/molecule test
+molecule: $(VENV)/dev  ## a lab of its own: converge, idempotence, verify, destroy (KEEP=yes: not that)
+	@$(BIN)/molecule test $(if $(KEEP),--destroy=never)
 
 lifecycle: $(VENV)/dev  ## repairs, restarts and refusals, on a lab of its own
 	@$(PYTEST) tests/lifecycle

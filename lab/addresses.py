@@ -19,6 +19,8 @@ from lab.kubectl import MARK, ClusterError, Kubectl
 COMPONENTS = ("argocd", "monitoring")
 # How Argo CD calls the lab's git server.
 INSIDE = "http://git.git.svc"
+# The Deployment of what only some sources have.
+GRAFANA = "kube-prometheus-stack-grafana"
 
 
 def spaces(cluster: Kubectl, name: str) -> set[str]:
@@ -27,8 +29,11 @@ def spaces(cluster: Kubectl, name: str) -> set[str]:
 
 
 def components(cluster: Kubectl, name: str) -> set[str]:
-    """Return which parts the lab has beside the service. Raises ClusterError."""
-    return spaces(cluster, name) & set(COMPONENTS)
+    """Return which parts the lab has beside the service, and whether it has Grafana. Raises ClusterError."""
+    found = spaces(cluster, name) & set(COMPONENTS)
+    words = ("--namespace=monitoring", "--ignore-not-found", "--output=name")
+    grafana = "monitoring" in found and cluster.text("get", "deployments.apps", GRAFANA, *words).strip()
+    return found | {GRAFANA} if grafana else found
 
 
 def push(lab: Lab, app: dict | None) -> str:
@@ -47,10 +52,12 @@ def lines(lab: Lab, parts: Collection[str], pushed: str = "") -> list[str]:
             ["registry", lab.images or f"localhost:{lab.registry}"],
             ["cluster", f"{here}/bin/kubectl --kubeconfig {here}/kubeconfig get pods -A"],
             ["passwords", f"make credentials{name}   {here}/credentials.yml"]]  # fmt: skip
+    page = f"make status{name}" if lab.source == "upstream" else f"no web UI: make status{name}"
+    grafana = [["grafana", f"http://{lab.host('grafana')}:{lab.http} (user admin)"]] if GRAFANA in parts else []
     beside = {
-        "monitoring": [["monitoring", f"http://{lab.host('prometheus')}:{lab.http}   make report{name}"],
+        "monitoring": [*grafana, ["monitoring", f"http://{lab.host('prometheus')}:{lab.http}   make report{name}"],
                        ["alerts", f"http://{lab.host('alertmanager')}:{lab.http}/api/v2/alerts"]],
-        "argocd": [["argocd", f"http://{lab.host('argocd')}:{lab.http}/api/version (no web UI: make status{name})"],
+        "argocd": [["argocd", f"http://{lab.host('argocd')}:{lab.http}{'' if lab.source == 'upstream' else '/api/version'} ({page})"],
                    ["git", f"{lab.git_url}   the chart: {pushed or push(lab, None)}"]],
     }  # fmt: skip
     for part in reversed(COMPONENTS):

@@ -1,6 +1,7 @@
 """Say which pod is not well and why, and save what helps to find out: pods, events, logs."""
 import argparse
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -100,6 +101,7 @@ def report(pods: list[dict], events: list[dict], workloads: list[dict], read_log
         names = {name}
     shown = relevant(events, names)[-EVENTS_SHOWN:]
     lines += ["", "last events:"] + [f"  {event_line(event)}" for event in shown] if shown else ["", "no events"]
+    lines += limited(shown)
     if worst is not None:
         found = read_logs(worst)
         # What a container that died said is in the log of the run before.
@@ -107,6 +109,17 @@ def report(pods: list[dict], events: list[dict], workloads: list[dict], read_log
         tail = text.strip().splitlines()[-LINES_SHOWN:]
         lines += ["", "last log lines:"] + [f"  {line}" for line in tail] if tail else ["", "no log"]
     return "\n".join(lines)
+
+
+def limited(events: list[dict]) -> list[str]:
+    """Say what to type where a registry gives nodes no more images for now; nothing where none said so."""
+    said = " ".join(event.get("message", "") for event in events)
+    if "toomanyrequests" not in said and "429 Too Many Requests" not in said:
+        return []
+    found = re.search(r'image "([^"/]+\.[^"/]+)/', said)
+    host = found.group(1) if found else "docker.io"
+    return ["", f"{host} gives no more images to this address for now: wait, or have a new lab (make down up) with a password "
+                f"(-e lab_pull_credentials=~/.docker/config.json) or a mirror (-e '{{\"lab_mirrors\": {{\"{host}\": \"https://MIRROR\"}}}}')"]
 
 
 def save(folder: Path, files: dict[str, str]) -> None:

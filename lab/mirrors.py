@@ -67,7 +67,7 @@ def load(state_dir: Path) -> Mirrors:
     return Mirrors(**json.loads(file.read_text())) if file.is_file() else Mirrors()
 
 
-def wrong(hosts: Mapping[str, object], extra_ca: str) -> list[str]:
+def wrong(hosts: Mapping[str, object], extra_ca: str, credentials: str = "") -> list[str]:
     """Return what is wrong with what a user gave, one line each."""
     lines = []
     for key, value in hosts.items():
@@ -80,6 +80,13 @@ def wrong(hosts: Mapping[str, object], extra_ca: str) -> list[str]:
                          "and name that (-e lab_pull_credentials=FILE)")
         if "://" in key or not key:
             lines.append(f"lab_mirrors has the key '{key}': it must be a host, or a host and a path, without https://")
+    try:
+        if credentials and not json.loads(Path(credentials).expanduser().read_text()).get("auths"):
+            lines.append(f"lab_pull_credentials is '{credentials}', which holds no password: docker login keeps them elsewhere "
+                         "here; write one with docker --config FOLDER login")
+    except (OSError, ValueError, AttributeError):
+        lines.append(f"lab_pull_credentials is '{credentials}': it must be a file that docker login wrote (config.json)")
+    extra_ca = str(Path(extra_ca).expanduser()) if extra_ca else ""
     if extra_ca and not Path(extra_ca).is_file():
         lines.append(f"lab_extra_ca is '{extra_ca}', and there is no such file: name a PEM file with certificates")
     elif extra_ca:

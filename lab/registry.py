@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lab import build
 from lab.build.plan import Plan
 from lab.build.tools import ToolError, run
 from lab.catalog import path_of
+from lab.mirrors import HUB, HUB_API, Mirrors
 from lab.publish import login
 from lab.publish.registry import Registry as Repository
 from lab.publish.registry import loopback
 from lab.publish.tools import PublishError
+from lab.upload import upload
 
 # How many images are copied at a time.
 COPIES = 3
+# A URL of this machine's own, apart from its host.
+LOOPBACK = re.compile(r"^(https?://)(?:localhost|127(?:\.\d+){3}|\[::1\])((?::\d+)?(?:/|$))")
 
 
 class Registry:
@@ -68,6 +75,10 @@ def copy(blobs: Path, layout: Path, target: str, log: Path) -> None:
     """Copy the image of an OCI layout, its blobs in the folder `blobs`, to `target` (host[:port]/path:tag)."""
     host = target.partition("/")[0]
     local = loopback(host)
+    if local and not login.credentials(host, Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")):
+        # The lab's own asks for no password, and every machine has what it takes to fill it.
+        upload(blobs, layout, target, log)
+        return
     # A proxy that the environment names must not see what is on loopback.
     with login.auth_file(host, {} if local else os.environ) as environment:
         run(["skopeo", "copy", "--quiet", "--insecure-policy", "--preserve-digests", f"--dest-tls-verify={'false' if local else 'true'}",
@@ -101,25 +112,45 @@ def push(plan: Plan, names: list[str], registry: Registry, log: Path, copy: Call
         return list(pool.map(one, lacking(plan, names, registry)))
 
 
-def hosts_toml(host: str, mirror: str) -> str:
-    """Return containerd's configuration for images of `host`: ask `mirror` first (its hosts.toml, see containerd's hosts.md).
+def own_hosts(hosts: list[str], address: str) -> dict[str, str]:
+    """Return, for images of `hosts`, the URL in the lab's registry that they are at: the path has their host in front.
 
     An image of the lab's own registry, `localhost:...`, exists nowhere else and has no path in front.
     """
-    own = host.startswith("localhost:")
-    lines = [] if own else [f'server = "https://{host}"', ""]
-    lines += [f'[host."http://{mirror}{"" if own else f"/v2/{host}"}"]', '  capabilities = ["pull", "resolve"]']
-    return "\n".join(lines + ([] if own else ["  override_path = true"])) + "\n"
+    return {host: f"http://{address}" + ("" if host.startswith("localhost:") else f"/v2/{host}") for host in hosts}
 
 
-def configure_mirrors(hosts: list[str], mirror: str, folder: Path, *, check: bool = False) -> bool:
-    """Write `folder` (containerd's config_path) so that images of `hosts` come from `mirror`; say whether it changed.
+def user_hosts(hosts: list[str], given: Mirrors, gateway: str) -> dict[str, str]:
+    """Return, for those of `hosts` that the user named a mirror for, the URL by which nodes reach it.
 
-    Under `check` nothing is written.
+    What is this machine's loopback to the user is behind the `gateway` of the nodes' network.
+    """
+    found = {host: given.registry(host) for host in hosts if host in given.hosts}
+    if gateway:
+        found = {host: LOOPBACK.sub(rf"\g<1>{gateway}\g<2>", url) for host, url in found.items()}
+    return found
+
+
+def hosts_toml(host: str, url: str, login: str = "") -> str:
+    """Return containerd's configuration for images of `host`: ask `url` first (its hosts.toml, see containerd's hosts.md).
+
+    `login` is what the mirror wants to be told, user and password in base64.
+    """
+    lines = [] if host.startswith("localhost:") else [f'server = "https://{HUB_API if host == HUB else host}"', ""]
+    lines += [f'[host."{url}"]', '  capabilities = ["pull", "resolve"]']
+    lines += ["  override_path = true"] if "/v2" in url else []
+    lines += [f'  [host."{url}".header]', f'    authorization = "Basic {login}"'] if login else []
+    return "\n".join(lines) + "\n"
+
+
+def configure_mirrors(urls: Mapping[str, str], folder: Path, logins: Mapping[str, str] | None = None, *, check: bool = False) -> bool:
+    """Write `folder` (containerd's config_path) so that images of each host come from its URL; say whether it changed.
+
+    `logins` are, by host and port, what mirrors want to be told. Under `check` nothing is written.
     """
     changed = False
-    for host in hosts:
-        file, text = folder / host / "hosts.toml", hosts_toml(host, mirror)
+    for host, url in urls.items():
+        file, text = folder / host / "hosts.toml", hosts_toml(host, url, (logins or {}).get(urlsplit(url).netloc, ""))
         if not file.exists() or file.read_text() != text:
             changed = True
             if not check:
@@ -128,10 +159,24 @@ def configure_mirrors(hosts: list[str], mirror: str, folder: Path, *, check: boo
     return changed
 
 
+def logins(file: str) -> dict[str, str]:
+    """Return what `docker login` noted in `file`, by host; nothing without a file."""
+    known = json.loads(Path(file).read_text()).get("auths", {}) if file else {}
+    return {host: entry["auth"] for host, entry in known.items() if entry.get("auth")}
+
+
+def urls(plan: Plan, names: list[str], args: argparse.Namespace) -> dict[str, str]:
+    """Return whom nodes ask for the images of `names`, by the host that is in their references."""
+    pulled = [plan.reference(name).partition("/")[0] for name in names if plan.catalog[name].pulled and plan.catalog[name].deployed]
+    return {**user_hosts(sorted(set(pulled)), plan.mirrors, args.gateway), **own_hosts(build.summary(plan, names, args.state_dir)["hosts"], args.mirror)}
+
+
 def main(argv: list[str]) -> int:
     """Run `python -m lab push`; return 0, or 1 after one line that says what could not be pushed."""
     options = build.parser(__doc__.splitlines()[0])
     options.add_argument("--mirror", default="", help="host:port under which nodes reach the registry; writes certs.d")
+    options.add_argument("--gateway", default="", help="where nodes reach what listens on this machine")
+    options.add_argument("--credentials", default="", help="file that docker login wrote, for mirrors that want a password")
     options.add_argument("--timeout", type=float, default=30, help="seconds to wait, at most, until the registry answers")
     options.add_argument("--check", action="store_true", help="push nothing; say whether anything would be pushed or written")
     args = options.parse_args(argv)
@@ -144,8 +189,8 @@ def main(argv: list[str]) -> int:
             log = args.state_dir / "logs" / "push.log"
             log.parent.mkdir(parents=True, exist_ok=True)
             registry = registry_of(plan)
-            hosts = build.summary(plan, names, args.state_dir)["hosts"] if args.mirror else []
-            configured = configure_mirrors(hosts, args.mirror, args.state_dir / "certs.d", check=args.check)
+            nodes = urls(plan, names, args) if args.mirror else {}
+            configured = configure_mirrors(nodes, args.state_dir / "certs.d", logins(args.credentials), check=args.check)
             registry.wait(args.timeout)
             with build.locked(log.with_suffix(".lock"), print):
                 pushed = lacking(plan, names, registry) if args.check else push(plan, names, registry, log)

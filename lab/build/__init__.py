@@ -120,8 +120,15 @@ def summary(plan: Plan, names: list[str], state_dir: Path) -> dict[str, Any]:
             {catalog.repository(plan.reference(name)).split("/")[0] for name in images if plan.catalog[name].pushed}
         ),
         "manifests": {name: str(manifest(plan, name, state_dir)) for name in manifests},
+        "pull_policy": pull_policy(plan, names),
         "charts": {name: str(folder / "chart") for name, folder in charts.items()},
     }
+
+
+def pull_policy(plan: Plan, names: list[str]) -> str:
+    """Return when nodes ask for an image that they have: where upstream's names are the lab's own images, a tag may change."""
+    own = [name for name in names if plan.catalog[name].pushed and not plan.reference(name).startswith("localhost:")]
+    return "Always" if own else "IfNotPresent"
 
 
 def build(plan: Plan, names: list[str], state_dir: Path, load: list[str]) -> dict[str, Any]:

@@ -33,19 +33,24 @@ def sha256(component: Component) -> str:
         ) from None
 
 
+def address(component: Component) -> str:
+    """Return where the release for this platform is; raise CatalogError where there is none."""
+    sha256(component)
+    return _filled(component, "url")
+
+
+def _filled(component: Component, key: str) -> str:
+    system, machine = here()
+    value = component.build.get(key, "").replace("{version}", component.version)
+    return value.replace("{os}", system).replace("{arch}", machine)
+
+
 def make(component: Component, folder: Path, log: Path, mirrors: Mirrors) -> None:
     """Have the tool as an executable in `folder`."""
-    system, machine = here()
-    address, member = (
-        component.build.get(key, "")
-        .replace("{version}", component.version)
-        .replace("{os}", system)
-        .replace("{arch}", machine)
-        for key in ("url", "member")
-    )
+    member = _filled(component, "member")
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         file = Path(scratch) / "download"
-        fetch.checked(address, sha256(component), file, mirrors, log)
+        fetch.checked(address(component), sha256(component), file, mirrors, log)
         if member:
             with tarfile.open(file) as tar, (folder / component.name).open("wb") as target:
                 shutil.copyfileobj(tar.extractfile(member), target)

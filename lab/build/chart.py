@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 from urllib.parse import urljoin
 
 from lab.build import fetch
-from lab.build.tools import ToolError, output
+from lab.build.tools import ToolError
 from lab.catalog import Component
 from lab.mirrors import Mirrors
 
@@ -17,10 +18,10 @@ from lab.mirrors import Mirrors
 RELEASE = "kinds"
 
 
-def make(component: Component, folder: Path, log: Path, mirrors: Mirrors, helm: Path | None) -> None:
+def make(component: Component, folder: Path, log: Path, mirrors: Mirrors, helm: Path | None, kubernetes: str) -> None:
     """Have the chart unpacked as `chart` in `folder`, and its kinds in one file beside it, `kinds.yaml`, if it has any.
 
-    They are long, and the same until the version changes: a play need not read them to apply the rest.
+    What of them is a template is rendered by `helm` for that version of `kubernetes`. They are long, and the same until the version changes: a play need not read them to apply the rest.
     """
     build = component.build
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -38,7 +39,7 @@ def make(component: Component, folder: Path, log: Path, mirrors: Mirrors, helm: 
             tar.extractall(scratch, filter="data")
         (Path(scratch) / build["chart"]).rename(folder / "chart")
     if "kinds" in build:
-        (folder / "kinds.yaml").write_text(kinds(folder / "chart", build["kinds"], helm))
+        (folder / "kinds.yaml").write_text(kinds(folder / "chart", build["kinds"], helm, kubernetes))
 
 
 def location(index: str, chart: str, version: str) -> str | None:
@@ -51,12 +52,34 @@ def location(index: str, chart: str, version: str) -> str | None:
     return found.group(1) if found else None
 
 
-def kinds(chart: Path, pattern: str, helm: Path | None) -> str:
+def kinds(chart: Path, pattern: str, helm: Path | None, kubernetes: str = "") -> str:
     """Return the CustomResourceDefinitions in the files `pattern` of a chart; templates among them are rendered by `helm`."""
     files = sorted(chart.glob(pattern))
     if not files:
         raise ToolError(f"the chart has no {pattern}")
     if not pattern.startswith("templates/"):
         return "\n---\n".join(file.read_text() for file in files)
-    words = [word for file in files for word in ("--show-only", file.relative_to(chart))]
-    return output([helm or "helm", "template", RELEASE, chart, *words])
+    return template(
+        helm or "helm",
+        RELEASE,
+        chart,
+        *(f"--show-only={file.relative_to(chart)}" for file in files),
+        kubernetes=kubernetes,
+    )
+
+
+def template(
+    helm: Path | str, release: str, chart: Path | str, *words: str, kubernetes: str = "", values: str = ""
+) -> str:
+    """Return what helm renders of a chart for that version of `kubernetes`; raise ToolError with its own word.
+
+    `values` are what `--values=-` reads. Without a version it renders for the cluster that it was compiled for.
+    """
+    words += (f"--kube-version={kubernetes}",) if kubernetes else ()
+    done = subprocess.run(
+        [helm, "template", release, chart, *words], capture_output=True, text=True, input=values, check=False
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("Error:")] or done.stderr.splitlines()
+        raise ToolError(f"helm: {lines[0].removeprefix('Error: ') if lines else 'no output'}")
+    return done.stdout

@@ -1,4 +1,4 @@
-"""Write container images as OCI image layouts, and carry them with skopeo.
+"""Write container images as OCI image layouts.
 
 Layers are compressed with zstd's fastest level: a gigabyte of Go binaries becomes a third of that in about two
 seconds, which every push, pull and unpacking after it earns back. Times, owners and order are fixed, so that the
@@ -89,7 +89,7 @@ class Layouts:
     def image_from_archive(self, target: Path, archive: Path) -> str:
         """Write the layout `target` from what `docker save` wrote of one image; return the manifest's digest.
 
-        skopeo would do it, but compresses anew every time what several images share.
+        What several images share is compressed once.
         """
         with tarfile.open(archive) as tar:
             saved = json.load(tar.extractfile("manifest.json"))[0]
@@ -102,10 +102,7 @@ class Layouts:
         return self._layout(target, config, layers)
 
     def archive(self, layout: Path, reference: str, target: Path) -> None:
-        """Write what `docker load` reads: the image as `reference`, its layers unpacked.
-
-        skopeo 1.9 cannot: it refuses to turn an OCI manifest with zstd layers into Docker's own form.
-        """
+        """Write what `docker load` reads: the image as `reference`, its layers unpacked."""
         manifest = self.manifest(layout)
         config = (self.blobs / manifest["config"]["digest"].replace(":", "/")).read_bytes()
         with tarfile.open(target, "w") as tar:

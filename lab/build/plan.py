@@ -280,7 +280,8 @@ class Plan:
 
     def _make_chart(self, component: Component, folder: Path, log: Path) -> None:
         helm = self.artifact("helm") / "helm" if "helm" in component.build.get("binaries", []) else None
-        chart.make(component, folder, log, self.mirrors, helm)
+        kubernetes = self.catalog["node"].version if "node" in self.catalog.components else ""
+        chart.make(component, folder, log, self.mirrors, helm, kubernetes)
 
     def _make_c(self, component: Component, folder: Path, log: Path) -> None:
         source = self._module(component) / component.build["source"]

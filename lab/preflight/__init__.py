@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
 
-from lab import cache, catalog, made
+from lab import cache, catalog, made, mirrors
 from lab.build import sources
 from lab.build.plan import Plan
-from lab.preflight import bundle, docker, host, living, ports, processes, registries, repository, variables
+from lab.preflight import bundle, docker, host, living, ports, processes, registries, repository, source, variables
 from lab.preflight.finding import Finding
 
 
@@ -34,7 +34,7 @@ def check_variables(wanted: Mapping[str, Any]) -> list[Finding]:
     return (variables.unknown(wanted["given"], set(wanted["defined"]) - facts, known, roles)
             + variables.between_roles(wanted["given"])
             + variables.wrong_values(wanted["given"], options)
-            + variables.wrong_settings(wanted["settings"], sources.names()))
+            + variables.wrong_settings(wanted["settings"], [source.AUTO, *sources.names()]))
 
 
 def missing_components(wanted: Mapping[str, Any], plan: Plan) -> list[str]:
@@ -80,7 +80,8 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool,
     needs = {name: int(value) for name, value in wanted["needs"].items()}
     can_install = carried.cannot_install if carried else host.why_not_install(host.os_release())
     pid, existing = engine_pid(), elsewhere(settings)
-    findings = host.builds(can_install, to_build)
+    packages = settings["lab_source"] == "packages"
+    findings = host.builds(can_install, to_build and packages)
     findings += [] if existing and not to_build else docker.unable_engine(engine, can_install)
     if pid is not None and not existing:
         findings += docker.powerless_engine(engine, host.lacking_capabilities(processes.PROC / str(pid) / "status"), pid)
@@ -88,7 +89,7 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool,
     room = []
     if to_build:
         empty = not any((cache.cache_dir() / "artifacts").glob("*"))
-        room.append((cache.cache_dir(), needs["disk_build_gib" if empty else "disk_rebuild_gib"], "builds"))
+        room.append((cache.cache_dir(), needs["disk_build_gib" if empty and packages else "disk_rebuild_gib"], "builds"))
     if carried and carried.gib:
         room.append((cache.cache_dir(), carried.gib, "what the bundle holds"))
     if not existing and not engine.nodes(settings["lab_name"]):
@@ -111,15 +112,22 @@ def check_existing(wanted: Mapping[str, Any], plan: Plan) -> tuple[str, list[Fin
     return check.check(wanted["settings"], plan.artifact("kubectl") / "kubectl")
 
 
-def check_registries() -> list[Finding]:
-    """Refuse registries that do not answer."""
+def given_mirrors(settings: Mapping[str, Any]) -> mirrors.Mirrors:
+    """Return what the user gave to ask in place of upstream's addresses."""
+    return mirrors.Mirrors(settings.get("lab_mirrors") or {}, str(Path(settings["lab_extra_ca"]).expanduser()) if settings.get("lab_extra_ca") else "")
+
+
+def check_registries(settings: Mapping[str, Any]) -> list[Finding]:
+    """Refuse to begin where those who are to be asked do not answer."""
+    if settings["lab_source"] == "upstream":
+        return source.upstream(settings, given_mirrors(settings))
     proxies = getproxies()
     return registries.registries(registries.configured(), {"pip": proxies, "go": proxies, "apt": registries.apt_proxies()})
 
 
 @dataclass
 class Report:
-    """What a look at the machine brings: what is wrong, what is to be built, whether no node is there yet.
+    """What a look at the machine brings: what is wrong, what is to be built, whether no node is there yet, which source.
 
     `stands` says that the lab's containers run, and its folder has what leads to them: it can be compared with.
     """
@@ -133,6 +141,7 @@ class Report:
     engine: bool = True
     # What an existing cluster is known by.
     cluster: str = ""
+    choice: source.Choice = source.Choice("", "")
 
 
 def preflight(wanted: Mapping[str, Any]) -> Report:
@@ -140,7 +149,11 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
     findings = host.python_version() + check_variables(wanted)
     if findings:
         return Report(findings)
-    settings, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
+    asked, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
+    choice = source.choose(asked["lab_source"], state_dir / "lab.yml", lambda: source.why_not(asked, given_mirrors(asked)),
+                           look_around=wanted["state"] == "present")
+    settings = {**asked, "lab_source": choice.source}
+    wanted = {**wanted, "settings": settings}
     carried, plan, missing = None, None, []
     try:
         if wanted["state"] == "present" and settings["lab_source"] == sources.BUNDLE:
@@ -154,14 +167,14 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
     except catalog.CatalogError as error:
         return Report([Finding("catalog", str(error))])
     lock, mine = state_dir / living.LOCK, living.run_of(os.getpid())
-    report = Report(living.in_progress(lock, mine), missing, made_of=made.made_of(plan.catalog) if plan else {})
+    report = Report(living.in_progress(lock, mine), missing, made_of=made.made_of(plan.catalog) if plan else {}, choice=choice)
     if wanted["state"] == "present" and not report.findings:
         engine = docker.ask()
-        asked = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
+        taken = {name: int(value) for name, value in settings.items() if name.endswith("_port")}
         existing = elsewhere(settings)
         report.fresh, report.engine = not existing and not engine.nodes(settings["lab_name"]), not existing or bool(missing)
         report.stands = (existing or engine.stands(settings["lab_name"], str(state_dir))) and living.complete(state_dir, existing=existing)
-        report.findings += living.changed_settings(state_dir / "lab.yml", {**settings, **wanted.get("record", {})})
+        report.findings += living.changed_settings(state_dir / "lab.yml", {**settings, **wanted.get("record", {}), "lab_source": choice.source})
         report.findings += [] if report.fresh else living.changed_cluster(state_dir, settings["lab_name"], plan.catalog)
         report.findings += living.lost_passwords(state_dir, report.fresh)
         nodes = [row["ID"] for row in engine.nodes(settings["lab_name"])]
@@ -171,9 +184,9 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
             report.cluster, report.findings = check_existing(wanted, plan)
         if not existing:
             report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
-            report.findings += ports.taken_ports(asked, engine, str(state_dir))
+            report.findings += ports.taken_ports(taken, engine, str(state_dir))
         report.findings += check_host(wanted, engine, bool(missing), carried)
-        report.findings += check_registries() if missing else []
+        report.findings += check_registries(settings) if missing else []
     if wanted["state"] == "absent":
         report.findings += living.changed_settings(state_dir / "lab.yml", {"lab_cluster": settings.get("lab_cluster", "kind")})
     # Taking down a lab that is not there is no reason to make its folder.
@@ -196,7 +209,8 @@ def main(argv: list[str]) -> int:
     warned = [found.message for found in findings if found.warning]
     if args.json:
         print(json.dumps({"findings": refused, "warnings": warned, "missing": report.missing, "fresh": report.fresh,
-                          "stands": report.stands, "made_of": report.made_of, "engine": report.engine, "cluster": report.cluster}))
+                          "stands": report.stands, "made_of": report.made_of, "engine": report.engine, "cluster": report.cluster,
+                          "source": report.choice.source, "why": report.choice.why}))
         return 0
     for line in [*refused, *(f"warning: {line}" for line in warned)]:
         print(line, file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from lab import mirrors
 from lab.gitops.state import NAME, NAME_IS
 from lab.preflight.finding import Finding
 
@@ -143,6 +144,12 @@ def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Find
         refuse("lab_name", name, NAME_IS)
     if settings["lab_source"] not in sources:
         refuse("lab_source", settings["lab_source"], f"one of {', '.join(sources)}")
+    hosts = settings.get("lab_mirrors") or {}
+    if isinstance(hosts, Mapping):
+        findings += [Finding("variables", line) for line in mirrors.wrong(hosts, settings.get("lab_extra_ca") or "",
+                                                                              settings.get("lab_pull_credentials") or "")]
+    else:
+        refuse("lab_mirrors", hosts, "a dictionary, such as -e '{\"lab_mirrors\": {\"docker.io\": \"https://MIRROR\"}}'")
     parts = settings.get("lab_components", [])
     for part in parts.split(",") if isinstance(parts, str) else parts:
         if part and part not in PARTS:

@@ -100,7 +100,7 @@ def test_roles_are_told_references_versions_hosts_and_manifests(built, tmp_path)
         "versions": {"tool": "1.2.3", "base": "12", "proxy": "3.7"},
         "hosts": ["docker.io"],
         "manifests": {"proxy": str(built.artifact("proxy") / "manifest.yaml")},
-        "charts": {},
+        "charts": {}, "pull_policy": "Always",
     }
 
 

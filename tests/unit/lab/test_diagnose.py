@@ -109,3 +109,18 @@ def test_saved_files_are_for_the_user_only(tmp_path):
     diagnose.save(tmp_path / "diagnostics" / "now", {"report.txt": "text"})
     folder = tmp_path / "diagnostics" / "now"
     assert (folder.stat().st_mode & 0o777, (folder / "report.txt").read_text()) == (0o700, "text")
+
+
+@pytest.mark.parametrize(("message", "host"), [
+    ('Failed to pull image "docker.io/library/traefik:v3": unexpected status: 429 Too Many Requests', "docker.io"),
+    ('Failed to pull image "quay.io/a/b:1": toomanyrequests: slow down', "quay.io"),
+])  # fmt: skip
+def test_rate_limit_comes_with_what_to_type(message, host):
+    said = "\n".join(diagnose.limited([{"message": message}]))
+    assert f"{host} gives no more images" in said
+    assert "-e lab_pull_credentials=" in said
+    assert f'"{host}": "https://MIRROR"' in said
+
+
+def test_other_events_come_without_it():
+    assert diagnose.limited([{"message": "Back-off pulling image"}, {}]) == []

@@ -57,7 +57,7 @@ def test_the_role_gets_findings_as_json(wanted, tmp_path, capsys, monkeypatch):
     assert preflight.main(["--vars-file", "-", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "findings": ["unknown variable lab_nam: did you mean lab_name?"], "warnings": [],
-        "missing": [], "fresh": False, "stands": False, "made_of": {}, "engine": True, "cluster": ""}
+        "missing": [], "fresh": False, "stands": False, "made_of": {}, "engine": True, "cluster": "", "source": "", "why": ""}
 
 
 def test_every_role_input_and_group_variable_is_known(wanted):

@@ -8,7 +8,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from lab.build.oci import MANIFEST, Entry
-from lab.registry import Registry, configure_mirrors, copy, hosts_toml, path_of, push, registry_of
+from lab.mirrors import Mirrors
+from lab.registry import (
+    Registry,
+    configure_mirrors,
+    copy,
+    hosts_toml,
+    logins,
+    own_hosts,
+    path_of,
+    push,
+    registry_of,
+    user_hosts,
+)
 
 
 class Shelf(BaseHTTPRequestHandler):
@@ -163,9 +175,13 @@ def test_login_to_a_registry_elsewhere_is_in_a_file_and_on_no_command_line(skope
     assert json.loads(login)["auths"]["registry.example.org"]["auth"] == base64.b64encode(b"me:hidden").decode()
 
 
-def test_registry_on_loopback_is_told_no_password(skopeo):
-    words, login = skopeo("127.0.0.1:5001/proxy:1")
-    assert ("--dest-tls-verify=false" in words, login) == (True, "")
+def test_registry_on_loopback_is_told_no_password_and_needs_no_skopeo(monkeypatch, tmp_path):
+    sent = []
+    monkeypatch.setattr("lab.registry.upload", lambda *words: sent.append(words))
+    monkeypatch.setattr("lab.registry.run", lambda *words, **options: pytest.fail("no program is needed"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    copy(tmp_path, tmp_path, "127.0.0.1:5001/proxy:1", tmp_path / "log")
+    assert sent == [(tmp_path, tmp_path, "127.0.0.1:5001/proxy:1", tmp_path / "log")]
 
 
 def test_copy_that_fails_is_an_error(plan, registry, tmp_path):
@@ -176,8 +192,8 @@ def test_copy_that_fails_is_an_error(plan, registry, tmp_path):
         push(plan, ["proxy"], registry, tmp_path / "log", fail)
 
 
-def test_nodes_ask_the_mirror_for_every_upstream_host():
-    assert hosts_toml("registry.k8s.io", "lab-registry:5000") == (
+def test_nodes_ask_the_labs_registry_for_every_upstream_host():
+    assert hosts_toml("registry.k8s.io", own_hosts(["registry.k8s.io"], "lab-registry:5000")["registry.k8s.io"]) == (
         'server = "https://registry.k8s.io"\n\n'
         '[host."http://lab-registry:5000/v2/registry.k8s.io"]\n'
         '  capabilities = ["pull", "resolve"]\n'
@@ -185,24 +201,56 @@ def test_nodes_ask_the_mirror_for_every_upstream_host():
     )
 
 
-def test_nodes_ask_the_mirror_alone_for_the_labs_own_images():
-    assert hosts_toml("localhost:5001", "lab-registry:5000") == (
+def test_nodes_ask_the_labs_registry_alone_for_its_own_images():
+    assert hosts_toml("localhost:5001", own_hosts(["localhost:5001"], "lab-registry:5000")["localhost:5001"]) == (
         '[host."http://lab-registry:5000"]\n  capabilities = ["pull", "resolve"]\n'
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://mirror.example.org", "https://mirror.example.org/v2"),
+        ("https://mirror.example.org:8443/hub/", "https://mirror.example.org:8443/v2/hub"),
+        ("http://127.0.0.1:5000/docker.io", "http://172.18.0.1:5000/v2/docker.io"),
+        ("http://localhost:5000", "http://172.18.0.1:5000/v2"),
+        ("https://[::1]:5000", "https://172.18.0.1:5000/v2"),
+        ("https://localhost.example.org", "https://localhost.example.org/v2"),
+    ],
+)
+def test_nodes_reach_a_users_mirror(given, url):
+    assert user_hosts(["docker.io", "quay.io"], Mirrors({"docker.io": given, "gcr.io": given}), "172.18.0.1") == {"docker.io": url}
+
+
+def test_docker_hub_answers_under_its_own_name_where_a_mirror_does_not():
+    assert hosts_toml("docker.io", "https://mirror/v2").startswith('server = "https://registry-1.docker.io"\n')
+
+
+def test_mirror_is_told_the_password_that_it_wants(tmp_path):
+    (tmp_path / "config.json").write_text('{"auths": {"mirror:5000": {"auth": "dTpw"}, "other": {}}}')
+    known = logins(str(tmp_path / "config.json"))
+    configure_mirrors({"docker.io": "https://mirror:5000/v2", "quay.io": "https://other/v2"}, tmp_path, known)
+    text = (tmp_path / "docker.io" / "hosts.toml").read_text()
+    assert '  [host."https://mirror:5000/v2".header]\n    authorization = "Basic dTpw"\n' in text
+    assert "authorization" not in (tmp_path / "quay.io" / "hosts.toml").read_text()
+
+
+def test_without_a_file_there_are_no_passwords():
+    assert logins("") == {}
+
+
 def test_mirrors_are_written_once_per_host(tmp_path):
-    assert configure_mirrors(["docker.io", "localhost:5001"], "m:5000", tmp_path)
+    assert configure_mirrors({"docker.io": "http://m:5000/v2", "localhost:5001": "http://m:5000"}, tmp_path)
     assert sorted(path.parent.name for path in tmp_path.rglob("hosts.toml")) == ["docker.io", "localhost:5001"]
 
 
 def test_mirrors_that_are_right_are_no_change(tmp_path):
-    configure_mirrors(["docker.io"], "m:5000", tmp_path)
-    assert not configure_mirrors(["docker.io"], "m:5000", tmp_path)
+    configure_mirrors({"docker.io": "http://m:5000/v2"}, tmp_path)
+    assert not configure_mirrors({"docker.io": "http://m:5000/v2"}, tmp_path)
 
 
 def test_mirror_that_was_edited_is_repaired(tmp_path):
-    configure_mirrors(["docker.io"], "m:5000", tmp_path)
+    configure_mirrors({"docker.io": "http://m:5000/v2"}, tmp_path)
     (tmp_path / "docker.io" / "hosts.toml").write_text("edited")
-    assert configure_mirrors(["docker.io"], "m:5000", tmp_path)
-    assert (tmp_path / "docker.io" / "hosts.toml").read_text() == hosts_toml("docker.io", "m:5000")
+    assert configure_mirrors({"docker.io": "http://m:5000/v2"}, tmp_path)
+    assert (tmp_path / "docker.io" / "hosts.toml").read_text() == hosts_toml("docker.io", "http://m:5000/v2")

@@ -1,0 +1,128 @@
+"""Which source a lab is made from where that is left to it (`auto`), and whether upstream answers."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from lab import catalog
+from lab.build import binary, fetch
+from lab.mirrors import Mirrors
+from lab.preflight.finding import Finding
+
+AUTO = "auto"
+# Seconds that all of upstream together may take to answer.
+PATIENCE = 3.0
+# An address, and the statuses that say that what is asked for is there: a registry may want to know who asks.
+Question = tuple[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A source, and why it is this one."""
+
+    source: str
+    why: str
+
+
+def choose(asked: str, record: Path, look: Callable[[], str | None], *, look_around: bool = True) -> Choice:
+    """Return the source for what the user `asked` for and for the lab of which `record` is kept.
+
+    A living lab keeps its own. `look` says why upstream cannot be had, None where it can; it is asked if nothing else decides.
+    """
+    if asked != AUTO:
+        return Choice(asked, f"lab_source={asked}")
+    if made := recorded(record):
+        return Choice(made, "this lab was made from it")
+    if not look_around:
+        return Choice("packages", "there is no lab")
+    silent = look()
+    return Choice("packages", f"upstream cannot be had: {silent}") if silent else Choice("upstream", "its registries and repositories answer")
+
+
+def recorded(record: Path) -> str | None:
+    """Return the source that a living lab was made from; None where there is no lab, or none that can be read."""
+    try:
+        return (yaml.safe_load(record.read_text(encoding="utf-8")) or {}).get("lab_source")
+    except (OSError, yaml.YAMLError, AttributeError):
+        return None
+
+
+def questions(components: Iterable[catalog.Component], mirrors: Mirrors) -> list[Question]:
+    """Return whom to ask whether `components` can be had: their registries, chart repositories and downloads."""
+    found: dict[Question, None] = {}
+    for item in components:
+        if item.pulled:
+            parts = urlsplit(mirrors.registry(catalog.repository(item.image or "").partition("/")[0]))
+            found[f"{parts.scheme}://{parts.netloc}/v2/", (200, 401)] = None
+        elif item.kind == "chart":
+            found[mirrors.url(f"{item.build['repository'].rstrip('/')}/index.yaml"), (200,)] = None
+        elif item.kind == "download":
+            found[mirrors.url(binary.address(item)), (200,)] = None
+    return list(found)
+
+
+def silent(asked: list[Question], mirrors: Mirrors, patience: float = PATIENCE) -> str | None:
+    """Return who does not answer as it should, and why; None where all do.
+
+    All are asked at the same time; who has not answered after `patience` seconds, names looked up included, does not count.
+    """
+    answers: queue.Queue[tuple[str, str | None]] = queue.Queue()
+    for address, good in asked:
+        arguments = (address, good, mirrors, patience, answers)
+        threading.Thread(target=_ask, args=arguments, daemon=True).start()
+    waiting = {address for address, _ in asked}
+    end = time.monotonic() + patience
+    while waiting:
+        try:
+            address, reason = answers.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            return f"{urlsplit(min(waiting)).netloc} does not answer within {patience:.0f} s"
+        if reason:
+            return f"{urlsplit(address).netloc} does not answer ({reason})"
+        waiting.discard(address)
+    return None
+
+
+def _ask(address: str, good: tuple[int, ...], mirrors: Mirrors, patience: float, answers: queue.Queue) -> None:
+    try:
+        request = urllib.request.Request(address, method="HEAD")
+        with urllib.request.urlopen(request, timeout=patience, context=mirrors.context()) as answer:
+            status = answer.status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    except (OSError, ValueError) as error:
+        answers.put((address, str(getattr(error, "reason", error)) or type(error).__name__))
+        return
+    answers.put((address, None if status in good else f"it answers {status}"))
+
+
+def wanted(settings: Mapping[str, Any]) -> list[catalog.Component]:
+    """Return upstream's components of the parts that the lab is to have; raise CatalogError where one is not for this platform."""
+    parts = settings.get("lab_parts", [])
+    return [item for item in catalog.load("upstream").components.values() if item.part is None or item.part in parts]
+
+
+def why_not(settings: Mapping[str, Any], mirrors: Mirrors) -> str | None:
+    """Say why upstream cannot be had, None where it can."""
+    try:
+        return silent(questions(wanted(settings), mirrors), mirrors)
+    except catalog.CatalogError as error:
+        return str(error)
+
+
+def upstream(settings: Mapping[str, Any], mirrors: Mirrors) -> list[Finding]:
+    """Refuse to begin where upstream does not answer."""
+    reason = why_not(settings, mirrors)
+    host = (reason or "").partition(" ")[0]
+    return [Finding("source", f"upstream cannot be had: {reason}; {fetch.advice(host, reason)}")] if reason else []
