@@ -113,6 +113,7 @@ RUN = {
     "restore": ("tests/infra/test_backup.py", "restore.main"), "dev": ("tests/integration/test_dev.py", '"dev"'),
     "bundle": ("tests/unit/lab/bundle/test_bundle_make.py", "make.make"),
     "bench-app": ("tests/unit/app/test_bench.py", "lab.bench"), "bench-up": ("tests/unit/lab/test_bench_up.py", "up.measure"),
+    "bench-nodes": ("tests/unit/lab/test_bench_nodes.py", "nodes.measure"),
 }  # fmt: skip
 TESTS = {"test", "lint", "unit", "integration", "coverage", "molecule", "lifecycle", "images", "mutants", "chaos", "deployments", "walkthrough",
          "pipeline", "test-long"}  # fmt: skip
