@@ -34,10 +34,15 @@ def matches(found: list[str], wanted: list[str]) -> bool:
     return len(found) == len(wanted) and all(not want or have == want for have, want in zip(found, wanted, strict=True))
 
 
+def errors(app: dict) -> list[dict]:
+    """Return the conditions that are errors: what keeps Argo CD from comparing now, whatever an earlier sync ended with."""
+    return [item for item in app.get("status", {}).get("conditions", []) if item["type"].endswith("Error")]
+
+
 def complaints(app: dict) -> list[str]:
     """Return what Argo CD complains about, one line each, the gravest first."""
     status = app.get("status", {})
-    lines = [f"{item['type']}: {short(item['message'])}" for item in status.get("conditions", []) if item["type"].endswith("Error")]
+    lines = [f"{item['type']}: {short(item['message'])}" for item in errors(app)]
     operation = status.get("operationState", {})
     phase = operation.get("phase")
     if phase in OVER or (phase == "Running" and operation.get("retryCount")):
@@ -136,7 +141,7 @@ def wait(lab: Lab, wanted: list[str], timeout: float, *, again: bool = False, cl
             if not asked and now - start >= 3:
                 refresh(cluster)
                 asked = True
-            wrong_since = (wrong_since or now) if any("Error: " in line for line in said) else None
+            wrong_since = (wrong_since or now) if errors(app) else None
             if wrong_since is not None and now - wrong_since >= PATIENCE:
                 raise GitopsError(f"Argo CD cannot compare: {'; '.join(said)}")
         except ClusterError as error:

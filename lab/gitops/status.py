@@ -83,7 +83,7 @@ def advice(app: dict | None, troubled: bool, pushed: str = "git push lab") -> li
     if app is None:
         return ["make up repairs what is not as the checkout says"] if troubled else []
     said = " ".join(application.complaints(app))
-    if "ComparisonError" in said:
+    if any(item["type"] == "ComparisonError" for item in application.errors(app)):
         return [f"the chart cannot be rendered: correct it, or git revert HEAD; then {pushed}"]
     if "migrations" in said:
         return ["a migration failed, and the old version still serves: correct it and make deploy, or make rollback"]

@@ -138,6 +138,14 @@ def test_comparison_error_is_given_some_time_and_ends_the_wait(app):
         waited(Cluster(app), timeout=100)
 
 
+def test_comparison_that_failed_within_an_earlier_sync_does_not_end_the_wait(app):
+    slow = copy.deepcopy(app)
+    slow["status"]["sync"]["revisions"] = ["a", "old"]
+    slow["status"]["operationState"] |= {"phase": "Error", "message": "ComparisonError: 404", "syncResult": {"revisions": ["a", "old"]}}
+    # Argo CD takes longer to look than a comparison that fails is given.
+    assert waited(Cluster(*[slow] * (4 * application.PATIENCE), app), timeout=100) == app
+
+
 @pytest.mark.parametrize(("phase", "said"), [("Succeeded", []), ("Running", ["sync Running: one more try"])])
 def test_sync_that_succeeded_at_its_second_try_is_no_complaint(phase, said):
     app = {"status": {"operationState": {"phase": phase, "retryCount": 1, "message": "one more try"}}}

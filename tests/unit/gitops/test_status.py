@@ -98,7 +98,8 @@ def test_what_answers_where_is_said(report):
     ({"conditions": [{"type": "ComparisonError", "message": "bad"}]}, "git revert HEAD"),
     ({"operationState": {"phase": "Failed", "message": "m", "syncResult": {"resources": [
         {"kind": "Job", "name": "migrations", "hookPhase": "Failed"}]}}}, "make rollback"),
-], ids=["chart", "migration"])  # fmt: skip
+    ({"operationState": {"phase": "Error", "message": "ComparisonError: 404"}}, "make up"),
+], ids=["chart", "migration", "comparison within an earlier sync"])  # fmt: skip
 def test_command_that_helps(condition, command):
     assert any(command in line for line in status.advice({"status": condition}, True))
 
