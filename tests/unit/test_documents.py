@@ -109,13 +109,14 @@ RUN = {
     "schema-down": ("tests/deploy/test_deploy.py", '"schema-down"'), "status": ("tests/infra/test_argocd.py", "lab status"),
     "report": ("tests/infra/test_report.py", '"report"'), "open": ("tests/infra/test_readme.py", "addresses.main"),
     "credentials": ("tests/unit/lab/test_credentials.py", "credentials.main"), "diagnostics": ("tests/infra/test_diagnostics.py", "archive.main"),
+    "chaos": ("tests/lifecycle/test_chaos.py", '"chaos"'),
     "balance": ("tests/infra/test_balance.py", "balance.main"), "backup": ("tests/infra/test_backup.py", "dump.main"),
     "restore": ("tests/infra/test_backup.py", "restore.main"), "dev": ("tests/integration/test_dev.py", '"dev"'),
     "bundle": ("tests/unit/lab/bundle/test_bundle_make.py", "make.make"),
     "bench-app": ("tests/unit/app/test_bench.py", "lab.bench"), "bench-up": ("tests/unit/lab/test_bench_up.py", "up.measure"),
     "bench-nodes": ("tests/unit/lab/test_bench_nodes.py", "nodes.measure"),
 }  # fmt: skip
-TESTS = {"test", "lint", "unit", "integration", "coverage", "molecule", "lifecycle", "images", "mutants", "chaos", "deployments", "walkthrough",
+TESTS = {"test", "lint", "unit", "integration", "coverage", "molecule", "lifecycle", "images", "mutants", "deployments", "walkthrough",
          "pipeline", "test-long"}  # fmt: skip
 BY_HAND = {"clean": "it would remove what every lab of this machine was built from", "logs": "it follows until it is interrupted"}
 
