@@ -14,12 +14,12 @@ from lab.catalog import Catalog, Component
 def carried(catalog: Catalog, parts: Iterable[str] | None = None) -> list[str]:
     """Return the components that a lab with these parts (none given: every part) needs to have, whatever made them.
 
-    That is every image which the cluster pulls, hooks' and operators' included, since the catalog names them; the node's and
+    That is every image which the cluster or its checks pull, hooks' and operators' included, since the catalog names them; the node's and
     the registry's; the tools; and what the checkout's own images stand on. What only a build needs stays where it was built.
     """
     wanted = None if parts is None else {None, *parts}
     chosen = {name: item for name, item in catalog.components.items() if wanted is None or item.part in wanted}
-    names = {name for name, item in chosen.items() if item.deployed or item.install == "host" or item.manifest or item.kind == "chart"}
+    names = {name for name, item in chosen.items() if item.deployed or item.pulled or item.install == "host" or item.manifest or item.kind == "chart"}
     names |= {base for name in names for base in catalog.bases(chosen[name]) if chosen[name].kind == "dockerfile"}
     return sorted(names)
 

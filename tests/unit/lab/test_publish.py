@@ -405,17 +405,17 @@ def test_a_refused_push_is_one_line(pushed, tmp_path):
         push.push("localhost:5001/a", ["migrations"], CLEAN, dirty=False, environ={"DOCKER_CONFIG": str(tmp_path)})
 
 
-def test_what_cannot_be_published_is_known_before_anything_is_built(docker, root, capsys, monkeypatch):
+def test_what_cannot_be_published_is_known_before_anything_is_built(docker, repository, capsys, monkeypatch):
     monkeypatch.delenv(login.USERNAME, raising=False)
     monkeypatch.delenv(login.TOKEN, raising=False)
-    assert publish.main(["check", "--registry", "localhost:5001/a"], root) == 0
-    (root / "change").write_text("")
-    assert publish.main(["check", "--registry", "localhost:5001/a"], root) == 1
+    assert publish.main(["check", "--registry", "localhost:5001/a"], repository) == 0
+    (repository / "change").write_text("")
+    assert publish.main(["check", "--registry", "localhost:5001/a"], repository) == 1
     assert "not committed" in capsys.readouterr().err
-    assert publish.main(["check", "--registry", "localhost:5001/a", "--dirty"], root) == 0
-    assert publish.main(["check", "--registry", "", "--dirty"], root) == 1
+    assert publish.main(["check", "--registry", "localhost:5001/a", "--dirty"], repository) == 0
+    assert publish.main(["check", "--registry", "", "--dirty"], repository) == 1
     monkeypatch.setenv(login.USERNAME, "u")
-    assert publish.main(["check", "--registry", "localhost:5001/a", "--dirty"], root) == 1
+    assert publish.main(["check", "--registry", "localhost:5001/a", "--dirty"], repository) == 1
     assert "REGISTRY_TOKEN is not set" in capsys.readouterr().err
 
 
