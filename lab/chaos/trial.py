@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from lab.chaos import ChaosError, client, load
 from lab.chaos.client import Client
@@ -81,11 +82,16 @@ def under_load(place: Place, fault: Fault, under: Load, found: Round) -> None:
         if fault.notice:
             found.noticed = notice(place, fault.notice)
             found.wrong += [] if found.noticed else [f"nothing says within {NOTICED} s that something is wrong"]
-    finally:
-        if fault.held:
-            since = time.monotonic()
+    except BaseException:
         fault.undo(place)
-    found.recovery, line = wait_until_back(place, under, missing, since)
+        raise
+    if fault.held:
+        since = time.monotonic()
+    # Beside: what undoes it may take long after everything is well again.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        undone = beside.submit(fault.undo, place)
+        found.recovery, line = wait_until_back(place, under, missing, since)
+        undone.result()
     if found.recovery is None:
         found.wrong.append(f"not back after {GIVEN_UP} s: {line}")
     found.gap = load.longest_gap(under.answers, began, time.monotonic())
