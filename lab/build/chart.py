@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -36,10 +37,26 @@ def make(component: Component, folder: Path, log: Path, mirrors: Mirrors, helm: 
         # Relative to where the index was asked for; an absolute one may have a mirror, too.
         fetch.checked(urljoin(mirrors.url(address), found), build["sha256"], archive, mirrors, log)
         with tarfile.open(archive) as tar:
-            tar.extractall(scratch, filter="data")
+            unpack(tar, Path(scratch))
         (Path(scratch) / build["chart"]).rename(folder / "chart")
     if "kinds" in build:
         (folder / "kinds.yaml").write_text(kinds(folder / "chart", build["kinds"], helm, kubernetes))
+
+
+def unpack(tar: tarfile.TarFile, into: Path) -> None:
+    """Write the files of an archive below `into`; raise ToolError for one that would be elsewhere.
+
+    tarfile's own filter for that is not in every Python 3.11: Debian 12's is older.
+    """
+    for member in tar:
+        target = into / member.name
+        if not target.resolve().is_relative_to(into.resolve()):
+            raise ToolError(f"the chart's archive has {member.name}, which is outside of it")
+        # A chart is files: what links and devices would be for is not known, and they are left where they are.
+        if member.isfile():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                shutil.copyfileobj(tar.extractfile(member), file)
 
 
 def location(index: str, chart: str, version: str) -> str | None:

@@ -37,10 +37,12 @@ def plan_of(
     registry: str = "",
 ) -> Plan:  # fmt: skip
     """Return the plan of the lab with this state folder; raise CatalogError where its source cannot be used."""
-    store = store or Store(cache_dir())
     if source != BUNDLE:
-        return Plan(catalog.load(source), store, checkout, registry_port, mirrors.load(state_dir), registry)
+        known = catalog.load(source)
+        # A source that nobody knows is refused before there is a cache.
+        return Plan(known, store or Store(cache_dir()), checkout, registry_port, mirrors.load(state_dir), registry)
     try:
-        return BundlePlan(Manifest.kept(state_dir), store, checkout, registry_port, registry)
+        manifest = Manifest.kept(state_dir)
+        return BundlePlan(manifest, store or Store(cache_dir()), checkout, registry_port, registry)
     except BundleError as error:
         raise CatalogError(str(error)) from None

@@ -35,8 +35,11 @@ def mend(place: Place, faults: Sequence[Fault], say: Say) -> None:
 
 
 def commit(checkout: Path) -> str:
-    """Return the commit that is checked out; empty where there is none."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, timeout=10, check=False)
+    """Return the commit that is checked out; empty where there is none, or no git."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, timeout=10, check=False)
+    except FileNotFoundError:
+        return ""
     return done.stdout.strip()
 
 

@@ -183,6 +183,16 @@ def test_chart_is_unpacked_and_its_kinds_are_beside_it(repository, server, tmp_p
     assert (tmp_path / "into" / "kinds.yaml").read_text() == "kind: A\n---\nkind: B"
 
 
+def test_file_of_a_chart_that_leads_out_of_it_is_refused(small, server, tmp_path):
+    content = archive(**{"..__..__out": "x"})
+    server.files.update({"/index.yaml": b"- urls:\n  - proxy-3.7.tgz\n", "/proxy-3.7.tgz": content})
+    small["components"]["proxy"]["packages"] |= {"image": None, "build": {
+        "kind": "chart", "repository": "https://charts.example.org", "chart": "proxy", "sha256": hashlib.sha256(content).hexdigest()}}
+    with pytest.raises(ToolError, match="outside of it"):
+        make(small, server, tmp_path / "into")
+    assert not (tmp_path.parent / "out").exists()
+
+
 def test_chart_that_is_another_is_refused(repository, server, tmp_path):
     repository["components"]["proxy"]["packages"]["build"]["sha256"] = "0" * 64
     with pytest.raises(ChecksumError):
