@@ -8,6 +8,7 @@ import yaml
 
 ROLE = Path(__file__).parents[2] / "roles" / "traefik"
 INPUTS = {
+    "images_pull_policy": "Always",
     "images_refs": {"traefik": "registry.example/library/traefik:1.2.3"},
     "traefik_namespace": "traefik",
     "traefik_class": "traefik",
