@@ -5,6 +5,9 @@ import yaml
 
 from lab.catalog import CATALOG
 
+# Each makes an image, and stands the lab up again with it.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def catalog(tmp_path):
