@@ -86,7 +86,8 @@ restore: $(VENV)/done  ## have the variables of a backup: make restore FILE=.lab
 	@$(BIN)/python -m lab restore --name="$(NAME)" "$(FILE)"
 
 .PHONY: mutants test lint unit integration coverage molecule lifecycle deployments walkthrough images test-long verify
-test: lint unit integration coverage molecule lifecycle images  ## prove it: linters, unit and integration tests, labs of its own, their images
+test:  ## prove it: linters, unit and integration tests, labs of its own, their images
+	@MAKE="$(MAKE)" $(PYTHON) -m tests.suite lint unit integration coverage molecule lifecycle images
 
 lint: $(VENV)/dev  ## linters
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check lab/build && $(BIN)/yamllint . && $(BIN)/python -m app.queries check --offline && $(BIN)/ansible-lint --offline

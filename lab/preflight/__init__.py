@@ -85,6 +85,8 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool,
     findings += [] if existing and not to_build else docker.unable_engine(engine, can_install)
     if pid is not None and not existing:
         findings += docker.powerless_engine(engine, host.lacking_capabilities(processes.PROC / str(pid) / "status"), pid)
+    if not existing and not engine.nodes(settings["lab_name"]) and settings["lab_source"] in ("packages", "bundle"):
+        findings += docker.old_kernel(engine, os.uname().release)
     nodes = 1 + int(settings.get("lab_workers", 0))
     room = []
     if to_build:

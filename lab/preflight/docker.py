@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from lab.preflight.finding import Finding
 OWNER = "cluster-lab.state-dir"
 CLUSTER = "io.x-k8s.kind.cluster"
 TIMEOUT = 10
+# The oldest kernel that kube-proxy takes for nftables. Source: Kubernetes, "Virtual IPs and Service Proxies", mode nftables.
+NFTABLES_SINCE = (5, 13)
 
 
 def labels(row: Mapping[str, Any]) -> dict[str, str]:
@@ -113,3 +116,13 @@ def powerless_engine(engine: Engine, lacking: list[str], pid: int | None) -> lis
         return []
     return [Finding("engine", f"the running Docker engine cannot start privileged containers, because this host lacks "
                               f"{', '.join(lacking)}: stop it (kill {pid}), and the lab starts one that can")]
+
+
+def old_kernel(engine: Engine, own: str) -> list[Finding]:
+    """Refuse a kernel whose nftables kube-proxy does not take: the engine's, or this host's (`own`, as uname -r prints it) before there is one."""
+    release = (engine.info or {}).get("KernelVersion", own)
+    found = re.match(r"(\d+)\.(\d+)", release)
+    if not found or tuple(map(int, found.groups())) >= NFTABLES_SINCE:
+        return []
+    return [Finding("engine", f"nodes would run on Linux {release}, and kube-proxy needs nftables as of Linux "
+                              f"{'.'.join(map(str, NFTABLES_SINCE))}: use a newer kernel")]

@@ -125,13 +125,3 @@ def load(lab, record_property):
         yield under
     record_property("load", under.counts)
     assert under.failures == [], f"{len(under.failures)} of {under.sent} failed: {under.failures[:5]}"
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Print the figures that the tests recorded."""
-    reports = [report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "teardown"]
-    lines = [f"{report.nodeid.partition('::')[2]}: {name}: {value}" for report in reports for name, value in report.user_properties]
-    if lines:
-        terminalreporter.section("figures")
-    for line in lines:
-        terminalreporter.line(line)

@@ -77,6 +77,7 @@ FILES = [
     ("kube-controller-manager", "/usr/local/bin/kube-controller-manager"),
     ("kube-proxy", "/usr/local/bin/kube-proxy"),
     ("kube-proxy", "/usr/sbin/iptables"),
+    ("kube-proxy", "/usr/sbin/nft"),
     ("kube-proxy", "/usr/sbin/conntrack"),
     ("kube-router", "/usr/local/bin/kube-router"),
     ("kube-router", "/usr/sbin/ipset"),

@@ -26,6 +26,7 @@ VERSIONS = [
     ("debian", ["cat", "/etc/debian_version"], "12."),
     ("netfilter", ["ip", "-V"], "iproute2"),
     ("netfilter", ["iptables", "--version"], "iptables v1"),
+    ("netfilter", ["nft", "--version"], "nftables v1"),
     ("netfilter", ["conntrack", "--version"], "conntrack v1"),
     ("alertmanager", ["--version"], f"alertmanager, version {CATALOG['alertmanager'].version}"),
     ("node-exporter", ["--version"], f"node_exporter, version {CATALOG['node-exporter'].version}"),

@@ -1,4 +1,4 @@
-"""Network policies, tried: pods that call the database, with permission and without."""
+"""Who reaches what, tried: pods that call the database, with permission and without, and what nobody answers."""
 
 import json
 import uuid
@@ -10,15 +10,25 @@ import pytest
 CALL, TRIES, POD = 3, 8, 90
 SCRIPT = """\
 getent hosts {host} > /dev/null || exit 9
-for try in $(seq {tries}); do timeout {call} bash -c '< /dev/tcp/{host}/{port}' && exit 0; sleep 1; done
-exit 1
+for try in $(seq {tries}); do
+  said=$(timeout {call} bash -c '< /dev/tcp/{host}/{port}' 2>&1) && exit 0
+  case $said in *refused*) code=2;; *) code=1;; esac
+  sleep 1
+done
+exit $code
 """
+# What the script ends with; a policy may drop what it forbids, or refuse it.
+CONNECTED, FORBIDDEN, REFUSED = {0}, {1, 2}, {2}
+# A Service without endpoints, of the checks' own.
+ABANDONED = f"check-{uuid.uuid4().hex[:8]}"
 MAY_CALL_THE_DATABASE = {"app.kubernetes.io/name": "vars", "app.kubernetes.io/component": "migrations"}
 CALLS = {
-    "from another namespace to the database": ("default", {}, "db.vars.svc.cluster.local", 5432, False),
-    "from a stranger in the namespace to the database": ("vars", {}, "db.vars.svc.cluster.local", 5432, False),
-    "from the migrations to the database": ("vars", MAY_CALL_THE_DATABASE, "db.vars.svc.cluster.local", 5432, True),
-    "from another namespace to the service": ("default", {}, "web.vars.svc.cluster.local", 80, True),
+    "from another namespace to the database": ("default", {}, "db.vars.svc.cluster.local", 5432, FORBIDDEN),
+    "from a stranger in the namespace to the database": ("vars", {}, "db.vars.svc.cluster.local", 5432, FORBIDDEN),
+    "from the migrations to the database": ("vars", MAY_CALL_THE_DATABASE, "db.vars.svc.cluster.local", 5432, CONNECTED),
+    "from another namespace to the service": ("default", {}, "web.vars.svc.cluster.local", 80, CONNECTED),
+    # Were it let out of the cluster, whoever has that address out there would answer, or nobody.
+    "from a pod to a Service without endpoints": ("default", {}, f"{ABANDONED}.default.svc.cluster.local", 80, REFUSED),
 }
 
 
@@ -66,7 +76,9 @@ def exits(cluster, nodes, eventually):
         ended = [item["state"]["terminated"]["exitCode"] for item in statuses if "terminated" in item["state"]]
         return ended or None
 
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": ABANDONED}, "spec": {"ports": [{"port": 80}]}}
     try:
+        cluster.text("create", "--namespace", "default", "--filename", "-", stdin=json.dumps(service))
         for (what, node), name in pods.items():
             namespace, labels, host, port, _ = CALLS[what]
             document = caller(name, labels, image, host, port, node)
@@ -76,11 +88,12 @@ def exits(cluster, nodes, eventually):
             for call, name in pods.items()
         }
     finally:
+        cluster.run("delete", "service", ABANDONED, "--namespace", "default", "--ignore-not-found", "--wait=false")
         for (what, _), name in pods.items():
             cluster.run("delete", "pod", name, "--namespace", CALLS[what][0], "--ignore-not-found", "--wait=false")
 
 
 @pytest.mark.parametrize("what", CALLS)
 def test_call(exits, nodes, what):
-    allowed = CALLS[what][-1]
-    assert {node: exits[what, node] for node in nodes} == dict.fromkeys(nodes, 0 if allowed else 1)
+    expected = CALLS[what][-1]
+    assert {node: exits[what, node] for node in nodes if exits[what, node] not in expected} == {}

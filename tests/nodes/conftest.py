@@ -94,13 +94,3 @@ def mend(lab: Lab) -> None:
         lab.kubectl("rollout", "restart", "deployment/web", "--namespace=vars")
         lab.kubectl("rollout", "status", "deployment/web", "--namespace=vars", f"--timeout={PATIENCE}s", timeout=PATIENCE + 10)
     lab.until(lambda: lab.pods("web").total() == 2, "two replicas are ready")
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Print the figures that the tests recorded."""
-    reports = [report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "call"]
-    lines = [f"{report.nodeid.partition('::')[2]}: {name}: {value}" for report in reports for name, value in report.user_properties]
-    if lines:
-        terminalreporter.section("figures")
-    for line in lines:
-        terminalreporter.line(line)

@@ -51,6 +51,20 @@ def test_an_engine_that_cannot_start_nodes_is_refused_with_its_pid():
     assert docker.powerless_engine(Engine({"DefaultRuntime": "runc-bounded"}), ["capability 24"], 7) == []
 
 
+@pytest.mark.parametrize("info, own, refused", [
+    ({"KernelVersion": "5.10.0-28-amd64"}, "6.1.0", "Linux 5.10.0-28-amd64"),
+    ({"KernelVersion": "5.13.0"}, "5.10.0", None),
+    ({"KernelVersion": "6.1.0-18-amd64"}, "5.10.0", None),
+    (None, "4.18.0-553.el8", "Linux 4.18.0-553.el8"),
+    (None, "unheard of", None),
+])
+def test_a_kernel_that_is_too_old_for_nftables_is_refused(info, own, refused):
+    found = docker.old_kernel(Engine(info), own)
+    assert bool(found) is bool(refused)
+    if refused:
+        assert refused in found[0].message
+
+
 def test_the_engine_is_asked_for_all_it_runs():
     texts = {"version": '{"Version":"1"}\n', "info": '{"MemTotal":5}\n', "ps": "\n".join([json.dumps(NODE)] * 2),
              "network": json.dumps(NETWORK)}
