@@ -73,7 +73,8 @@ class Refusal(_Closing, ErrorTask):
         self.content_length = len(body)
         method = getattr(self.request, "command", "other")
         observer.answered(method, "none", error.code, time.time() - self.start_time, identity)
-        self.write(body)
+        # Source: RFC 9110, 9.3.2: what answers HEAD has no content; the client would take it for the next answer.
+        self.write(b"" if method == "HEAD" else body)
 
 
 class Channel(HTTPChannel):

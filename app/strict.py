@@ -94,6 +94,7 @@ class StrictParser(HTTPRequestParser):
         except Refused as refused:
             self._refusal = refused.error
             self.headers = refused.headers
+            self.command = header_plus.partition(b" ")[0].decode("latin-1")
             raise
         try:
             super().parse_header(escape_target(header_plus))

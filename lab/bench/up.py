@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -128,6 +129,12 @@ def run_phase(phase: str, playbook: str, variables: Mapping[str, object], enviro
     return Result(phase, seconds, watching.end() if watching else None, code, recap, stages)
 
 
+def keep(diagnostics: Path, target: Path) -> None:
+    """Copy what a lab saved of its failure, if anything, to where it outlives the lab."""
+    if diagnostics.is_dir():
+        shutil.copytree(diagnostics, target, symlinks=True, dirs_exist_ok=True)
+
+
 def environ_of(phase: str, cache: Path | None) -> dict[str, str]:
     """Return what a phase's environment has more: the cache folder, and for `cold` that no layer of an earlier build counts."""
     return {**({"LAB_CACHE": str(cache)} if cache else {}), **({"LAB_NO_LAYERS": "1"} if phase == "cold" else {})}
@@ -227,7 +234,10 @@ def main(argv: list[str]) -> int:
             log = logs / f"{phase}.log"
             print(f"{phase}: {playbook} runs; its output goes to {log}", flush=True)
             watch = (lambda: Watch(lambda: answers(int(str(variables[PORTS[0]]))))) if watched else None
-            return run_phase(phase, playbook, variables, environ_of(phase, cache), log, watch)
+            result = run_phase(phase, playbook, variables, environ_of(phase, cache), log, watch)
+            if result.code != 0:
+                keep(CHECKOUT / ".lab" / args.name / "diagnostics", logs / f"{phase}-diagnostics")
+            return result
 
         try:
             if (CHECKOUT / ".lab" / args.name).exists():

@@ -6,18 +6,20 @@ import contextlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import chain
 
 import yaml
 
 from lab import addresses, certificate, diagnose
+from lab.existing import SPACES
 from lab.gitops import GitopsError, application, state
 from lab.gitops.api import Api
 from lab.gitops.state import SERVICE, Lab
 from lab.gitops.tree import age, rows, table
 from lab.kubectl import ClusterError, Kubectl
 
-# Namespaces whose pods are listed, as far as they are the lab's.
-NAMESPACES = (SERVICE, "traefik", "git", "argocd", "monitoring")
+# Namespaces whose pods are listed, as far as they are there.
+NAMESPACES = tuple(chain.from_iterable(SPACES.values()))
 # Events of a pod, and lines of its log, that are shown.
 EVENTS, LOG_LINES = 3, 5
 

@@ -257,6 +257,13 @@ def test_refusals_are_answers_like_others(running):
     assert b"application/problem+json" in problem and b'"status": 400' in problem
 
 
+@pytest.mark.parametrize("header", [CHUNKED, b"Content-Length: x"])
+def test_a_refused_head_has_the_headers_alone(running, header):
+    answer = running().send(get(header, method=b"HEAD"))
+    assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer) and re.search(rb"\r\nContent-Length: [1-9]", answer)
+    assert answer.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize("cut", [1, 7, 40])
 def test_requests_in_pieces(server, recorder, cut):
     assert b" 200 OK" in server.send(MARKER[:cut], MARKER[cut:])

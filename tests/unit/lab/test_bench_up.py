@@ -141,3 +141,12 @@ def test_a_phase_is_run_with_its_variables_and_its_cache(tmp_path):
 def test_an_unknown_phase_is_refused(capsys):
     assert up.main(["--phases", "warm,hot"]) == 2
     assert "unknown phase hot" in capsys.readouterr().err
+
+
+def test_what_a_failed_lab_saved_outlives_it(tmp_path):
+    up.keep(tmp_path / "none", tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+    (tmp_path / "diagnostics").mkdir()
+    (tmp_path / "diagnostics" / "kubelet.log").write_text("why")
+    up.keep(tmp_path / "diagnostics", tmp_path / "kept")
+    assert (tmp_path / "kept" / "kubelet.log").read_text() == "why"
