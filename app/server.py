@@ -151,6 +151,8 @@ class Server(TcpWSGIServer):
             log_socket_errors=False,
             ident=None,
         )
+        # The listening socket, and the pipe that wakes the loop.
+        self._others = dict(self._map)
 
     def add_task(self, channel: Channel) -> None:
         """Queue a request, unless the client still has an answer to take.
@@ -242,10 +244,22 @@ class Server(TcpWSGIServer):
     def _turn(self, timeout: float = TICK) -> None:
         # The loop is about to look at every client: what happens from here on must wake it again.
         self._woken = False
-        wasyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)
+        wasyncore.loop(timeout=timeout, use_poll=True, map=self._polled(), count=1)
         # waitress closes a socket when it takes data, and that of a client that reads nothing never does.
         for channel in [each for each in self.active_channels.values() if each.will_close]:
             channel.handle_close()
+
+    def _polled(self) -> dict:
+        """Return what the loop has to ask the kernel about: all but clients whose request a thread has.
+
+        waitress asks each of these whether it is readable or writable, which it is not, once a turn; with twenty clients that
+        was a third of what a request cost.
+        """
+        polled = {number: each for number, each in self._others.items() if number in self._map}
+        for number, each in self.active_channels.items():
+            if not each.requests or each.total_outbufs_len or each.held or each.close_when_flushed or each.will_close:
+                polled[number] = each
+        return polled
 
     def _turn_until(self, done: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds

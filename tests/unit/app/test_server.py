@@ -109,6 +109,23 @@ def test_hanging_requests_do_not_hold_up_the_probe(running):
         client.close()
 
 
+def test_the_kernel_is_not_asked_about_clients_that_are_being_served(running):
+    gate = Gate()
+    server = running(gate)
+    with server.connect() as served, server.connect() as silent:
+        served.sendall(GET)
+        eventually(lambda: gate.waiting == 1 and len(server.server.active_channels) == 2)
+        asked = server.server._polled()
+        assert [number in asked for number in server.server.active_channels] == [False, True]
+        assert server.server.socket.fileno() in asked
+        gate.opened.set()
+        for _ in range(2):
+            assert b"200 OK" in receive_one(served)
+            served.sendall(GET)
+        silent.sendall(GET)
+        assert b"200 OK" in receive_one(silent)
+
+
 def test_hundreds_of_silent_clients_do_not_hold_up_others(running):
     server = running(connection_limit=200)
     silent = [server.connect() for _ in range(150)]
