@@ -2,7 +2,7 @@
 
 A mutant is `file`, `old`, `new` (text in it, found once), `tests` (arguments of pytest) and `why` (what a user would suffer). First every
 set of tests has to be green without a fault. A mutant that survives, or whose text is not there any more, is a failure. Words choose
-the mutants whose file or reason has one of them in it. Those marked `lab: true` need a lab: tests/lifecycle runs them.
+the mutants whose file or reason has one of them in it. None needs a lab; what `make chaos` breaks does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ class Mutant:
     new: str
     tests: str
     why: str
-    lab: bool = False
 
     def __str__(self) -> str:
         """Return what is shown of it."""
@@ -109,7 +108,7 @@ def hunt(mutants: list[Mutant], root: Path, say=print, run=run) -> list[str]:
 
 def main(argv: list[str]) -> int:
     """Hunt the mutants that `argv` names, or all; return 0 if every one was caught."""
-    mutants = [item for item in read() if not item.lab and (not argv or any(word in str(item) for word in argv))]
+    mutants = [item for item in read() if not argv or any(word in str(item) for word in argv)]
     with tempfile.TemporaryDirectory() as folder:
         copy(Path(folder))
         wrong = hunt(mutants, Path(folder))

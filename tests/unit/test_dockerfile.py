@@ -19,6 +19,12 @@ def test_dependencies_are_installed_before_any_source_is_copied():
     assert re.findall(r"^COPY (\S+)", stage("deps"), re.MULTILINE) == ["app/requirements.txt"]
 
 
+def test_what_is_released_comes_from_the_service_and_the_stages_above_alone():
+    assert re.findall(r"^(?:COPY|ADD) (\S+)", stage("sources"), re.MULTILINE) == ["app/"]
+    for name in NAMES[NAMES.index("base") : NAMES.index("release") + 1]:
+        assert all(source.startswith("--from=") for source in re.findall(r"^(?:COPY|ADD) (\S+)", stage(name), re.MULTILINE)), name
+
+
 def test_every_installation_is_locked_by_hashes():
     assert TEXT.count("--require-hashes") == len(re.findall(r"pip .*install", TEXT)) == 2
 

@@ -20,6 +20,10 @@ def test_the_service_reports_it():
     assert Settings._field_defaults["version"] == __version__
 
 
+def test_it_can_be_read_without_running_anything():
+    assert f'\n__version__ = "{__version__}"\n' in (CHECKOUT / "app" / "__init__.py").read_text()
+
+
 def test_it_is_a_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
 

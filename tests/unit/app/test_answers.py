@@ -38,6 +38,13 @@ def test_problem_json(harness):
     }
 
 
+@pytest.mark.parametrize("target", ["/var/a", "/var", "/var/none"])
+@pytest.mark.parametrize("headers", [{}, JSON])
+def test_caches_are_told_that_the_type_was_asked_for(harness, target, headers):
+    harness("PUT", "/var/a", {}, b"1")
+    assert harness("GET", target, headers).headers["vary"] == "Accept"
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_database_away(harness, away, method):
     harness.store.failure = away

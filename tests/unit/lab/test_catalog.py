@@ -152,6 +152,18 @@ def test_node_runs_the_version_of_its_binaries():
     assert {ALL[name].version for name in ALL["node"].build["binaries"]} == {ALL["node"].version}
 
 
+# Images that are called otherwise than their component.
+OTHERWISE = {"nodebase": "base", "python-build": "python", "grafana-sidecar": "k8s-sidecar"}
+
+
+@pytest.mark.parametrize("source", ["packages", "upstream"])
+def test_an_image_is_called_as_its_component(source):
+    # What nobody asks for under its own name is found by nobody: a slip would only be seen once nodes pull.
+    called = {name: item.image.rpartition(":")[0].rpartition("/")[2].removeprefix("cluster-lab-")
+              for name, item in catalog.load(source).components.items() if item.image}
+    assert called == {name: OTHERWISE.get(name, name) for name in called}
+
+
 def test_no_two_components_share_a_repository():
     names = [repository(item.image) for item in ALL.components.values() if item.image]
     versioned = [item.image for item in ALL.components.values() if item.image]

@@ -49,6 +49,12 @@ def test_no_form_of_a_secret_is_left(name, secret):
         assert masked.endswith(" after")
 
 
+@pytest.mark.parametrize("before", [b"", b"x", b"xy", b"xyz"])
+def test_secret_inside_something_longer_in_base64_has_a_form(before):
+    longer = base64.b64encode(before + b"a-password-of-13" + b"after").decode()
+    assert [form for form in forms(b"a-password-of-13") if form in longer]
+
+
 def test_form_that_is_not_known_would_be_seen():
     assert any(trace in way for way in ways(b"Kq3vR8sLw2Zx7YpT") for trace in traces(b"Kq3vR8sLw2Zx7YpT"))
 

@@ -39,7 +39,7 @@ def waits(path, task):
     if module in ("ansible.builtin.include_role", "ansible.builtin.include_tasks", "ansible.builtin.fail", "ansible.builtin.set_fact"):
         return False
     text = words(path, task)
-    return module in FETCHES or "async" in task or bool(re.search(r"wait_timeout|--timeout[ =]|\btimeout\b, |^- timeout$", text, re.MULTILINE))
+    return module in FETCHES or "async" in task or bool(re.search(r"wait_timeout|--timeout[ =]|\btimeout\b, |^ *- timeout$", text, re.MULTILINE))
 
 
 WAITS = [param for param in TASKS if waits(*param.values)]
