@@ -91,6 +91,12 @@ def test_api_server_has_the_catalogs_version(cluster, plan):
     assert f'"gitVersion": "v{plan.catalog["node"].version}"' in cluster.text("get", "--raw", "/version")
 
 
+@pytest.mark.own_cluster
+def test_what_there_is_one_of_holds_no_election(cluster):
+    held = {lease["metadata"]["name"] for lease in cluster.all("leases", "--namespace", "kube-system")}
+    assert not held & {"kube-scheduler", "kube-controller-manager"}
+
+
 @pytest.mark.parametrize(("namespace", "kind", "name"), WORKLOADS, ids=lambda text: text)
 def test_workload_is_there(cluster, namespace, kind, name):
     assert cluster.get(kind, name, namespace)["metadata"]["name"] == name
