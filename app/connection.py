@@ -14,6 +14,8 @@ from pg8000.native import PreparedStatement
 from app.config import Database
 from app.sql import Query
 
+# C's struct timeval: seconds and microseconds.
+_TIMEVAL = struct.Struct("@ll")
 # What pg8000 raises where the server, the network or the protocol failed. Anything else is a bug and passes through.
 _FAILURES = (DatabaseError, InterfaceError, OSError, struct.error)
 
@@ -38,26 +40,39 @@ class DeadlineSocket(socket.socket):
     """A TCP socket whose every read and write ends at one point in time.
 
     A socket's own timeout starts anew with each byte, so that a peer which sends one byte a second could hold a
-    thread for ever.
+    thread for ever. The kernel keeps the time (socket(7), SO_RCVTIMEO): Python's own timeout costs two more system calls
+    for each read and write, and each of them may hand the interpreter to another thread.
     """
 
     deadline = 0.0
 
-    def _arm(self) -> None:
+    def remaining(self) -> float:
+        """Return the seconds left. Raises TimeoutError where there are none."""
         remaining = self.deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError("deadline exceeded")
-        self.settimeout(remaining)
+        return remaining
+
+    def _arm(self, option: int) -> None:
+        # Zero would mean no timeout at all.
+        microseconds = max(1, int(self.remaining() * 1_000_000))
+        self.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(*divmod(microseconds, 1_000_000)))
 
     def recv_into(self, *args: Any) -> int:
         """Read as `socket.recv_into`; raises TimeoutError at the deadline."""
-        self._arm()
-        return super().recv_into(*args)
+        self._arm(socket.SO_RCVTIMEO)
+        try:
+            return super().recv_into(*args)
+        except BlockingIOError as error:
+            raise TimeoutError("deadline exceeded") from error
 
     def send(self, *args: Any) -> int:
         """Write as `socket.send`; raises TimeoutError at the deadline."""
-        self._arm()
-        return super().send(*args)
+        self._arm(socket.SO_SNDTIMEO)
+        try:
+            return super().send(*args)
+        except BlockingIOError as error:
+            raise TimeoutError("deadline exceeded") from error
 
 
 class Connection:
@@ -144,8 +159,9 @@ def _connect(database: Database, deadline: float) -> DeadlineSocket:
         sock = DeadlineSocket(family, kind, protocol)
         sock.deadline = deadline
         try:
-            sock._arm()
+            sock.settimeout(sock.remaining())
             sock.connect(address)
+            sock.settimeout(None)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             return sock

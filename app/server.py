@@ -26,16 +26,27 @@ UNTAKEN = 16 * 1024 * 1024
 TICK = 0.25
 
 
-class _Closing:
-    """Tells clients to take a new connection once the server is stopping."""
+class _Answer:
+    """What answers of the application and refusals have in common."""
 
     def build_response_header(self) -> bytes:
+        """Tell clients to take a new connection once the server is stopping."""
         if self.channel.server.lifecycle.stopping:
             self.set_close_on_finish()
         return super().build_response_header()
 
+    def write(self, data: bytes) -> None:
+        """Send an answer that is whole in one piece; waitress would send its header block first, and then its body."""
+        if self.complete and not self.wrote_header and self.has_body and len(data) == self.content_length:
+            whole = self.build_response_header() + data
+            self.wrote_header = True
+            self.content_bytes_written = len(data)
+            self.channel.write_soon(whole)
+        else:
+            super().write(data)
 
-class Task(_Closing, WSGITask):
+
+class Task(_Answer, WSGITask):
     """A request for the application."""
 
     def set_close_on_finish(self) -> None:
@@ -49,7 +60,7 @@ class Task(_Closing, WSGITask):
             super().set_close_on_finish()
 
 
-class Refusal(_Closing, ErrorTask):
+class Refusal(_Answer, ErrorTask):
     """A request that the application never sees. It is answered, logged and counted like any other."""
 
     def execute(self) -> None:
