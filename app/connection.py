@@ -5,6 +5,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -16,6 +17,8 @@ from app.sql import Query
 
 # C's struct timeval: seconds and microseconds.
 _TIMEVAL = struct.Struct("@ll")
+# Seconds after which a read or write looks at its deadline; few take longer, and those two system calls more.
+SLICE = 0.02
 # What pg8000 raises where the server, the network or the protocol failed. Anything else is a bug and passes through.
 _FAILURES = (DatabaseError, InterfaceError, OSError, struct.error)
 
@@ -37,7 +40,7 @@ class StatementFailed(Exception):
 
 
 class DeadlineSocket(socket.socket):
-    """A TCP socket whose every read and write ends at one point in time.
+    """A TCP socket whose every read and write ends at one point in time, at most `SLICE` seconds late.
 
     A socket's own timeout starts anew with each byte, so that a peer which sends one byte a second could hold a
     thread for ever. The kernel keeps the time (socket(7), SO_RCVTIMEO): Python's own timeout costs two more system calls
@@ -46,6 +49,11 @@ class DeadlineSocket(socket.socket):
 
     deadline = 0.0
 
+    def waits(self) -> None:
+        """Begin to work as described: the socket is connected now."""
+        self.settimeout(None)
+        self._allow(SLICE)
+
     def remaining(self) -> float:
         """Return the seconds left. Raises TimeoutError where there are none."""
         remaining = self.deadline - time.monotonic()
@@ -53,26 +61,33 @@ class DeadlineSocket(socket.socket):
             raise TimeoutError("deadline exceeded")
         return remaining
 
-    def _arm(self, option: int) -> None:
+    def _allow(self, seconds: float) -> None:
         # Zero would mean no timeout at all.
-        microseconds = max(1, int(self.remaining() * 1_000_000))
-        self.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(*divmod(microseconds, 1_000_000)))
+        timeval = _TIMEVAL.pack(*divmod(max(1, int(seconds * 1_000_000)), 1_000_000))
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+    def _until_deadline(self, call: Callable[..., int], *args: Any) -> int:
+        """Make a system call, first with the time that most take, then with all that is left."""
+        remaining = self.remaining()
+        try:
+            return call(*args)
+        except BlockingIOError:
+            self._allow(remaining - SLICE)
+        try:
+            return call(*args)
+        except BlockingIOError as error:
+            raise TimeoutError("deadline exceeded") from error
+        finally:
+            self._allow(SLICE)
 
     def recv_into(self, *args: Any) -> int:
         """Read as `socket.recv_into`; raises TimeoutError at the deadline."""
-        self._arm(socket.SO_RCVTIMEO)
-        try:
-            return super().recv_into(*args)
-        except BlockingIOError as error:
-            raise TimeoutError("deadline exceeded") from error
+        return self._until_deadline(super().recv_into, *args)
 
     def send(self, *args: Any) -> int:
         """Write as `socket.send`; raises TimeoutError at the deadline."""
-        self._arm(socket.SO_SNDTIMEO)
-        try:
-            return super().send(*args)
-        except BlockingIOError as error:
-            raise TimeoutError("deadline exceeded") from error
+        return self._until_deadline(super().send, *args)
 
 
 class Connection:
@@ -161,7 +176,7 @@ def _connect(database: Database, deadline: float) -> DeadlineSocket:
         try:
             sock.settimeout(sock.remaining())
             sock.connect(address)
-            sock.settimeout(None)
+            sock.waits()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             return sock

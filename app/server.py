@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import build_http_date
 
 from app.config import Settings
 from app.names import MAX_BODY
@@ -26,11 +28,16 @@ UNTAKEN = 16 * 1024 * 1024
 TICK = 0.25
 
 
+# Every answer of one second has the same, and to write it costs as much as to read a request's line.
+_date = lru_cache(maxsize=1)(build_http_date)
+
+
 class _Answer:
     """What answers of the application and refusals have in common."""
 
     def build_response_header(self) -> bytes:
-        """Tell clients to take a new connection once the server is stopping."""
+        """Tell clients to take a new connection once the server is stopping, and when the answer began."""
+        self.response_headers.append(("Date", _date(int(self.start_time))))
         if self.channel.server.lifecycle.stopping:
             self.set_close_on_finish()
         return super().build_response_header()
@@ -244,7 +251,9 @@ class Server(TcpWSGIServer):
             self._turn()
         self._turn_until(lambda: False, self._drain)
         self._accept_pending()
+        listening = self.socket.fileno()
         wasyncore.dispatcher.close(self)
+        del self._others[listening]
         # Whatever has arrived on idle connections by now is a request to be answered.
         self._turn(0)
         self._turn_until(self._close_idle, self._grace)
@@ -256,20 +265,22 @@ class Server(TcpWSGIServer):
         # The loop is about to look at every client: what happens from here on must wake it again.
         self._woken = False
         wasyncore.loop(timeout=timeout, use_poll=True, map=self._polled(), count=1)
-        # waitress closes a socket when it takes data, and that of a client that reads nothing never does.
-        for channel in [each for each in self.active_channels.values() if each.will_close]:
-            channel.handle_close()
 
     def _polled(self) -> dict:
-        """Return what the loop has to ask the kernel about: all but clients whose request a thread has.
+        """Close who is given up, and return what the loop has to ask the kernel about: all but clients whose request a thread has.
 
         waitress asks each of these whether it is readable or writable, which it is not, once a turn; with twenty clients that
         was a third of what a request cost.
         """
-        polled = {number: each for number, each in self._others.items() if number in self._map}
+        polled, closing = self._others.copy(), []
         for number, each in self.active_channels.items():
-            if not each.requests or each.total_outbufs_len or each.held or each.close_when_flushed or each.will_close:
+            if each.will_close:
+                closing.append(each)
+            elif not each.requests or each.total_outbufs_len or each.held or each.close_when_flushed:
                 polled[number] = each
+        # waitress closes a socket when it takes data, and that of a client that reads nothing never does.
+        for each in closing:
+            each.handle_close()
         return polled
 
     def _turn_until(self, done: Callable[[], bool], seconds: float) -> None:
