@@ -16,9 +16,7 @@ from app.metrics import Metrics
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
 _METHODS = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "POST", "PATCH", "TRACE", "CONNECT"))
 _ID = "vars.request_id"
-
-
-# Random ids to come; a system call for each would cost more than the id.
+# Random ids to come: one system call draws sixty-four.
 _ids: list[str] = []
 
 

@@ -28,7 +28,7 @@ UNTAKEN = 16 * 1024 * 1024
 TICK = 0.25
 
 
-# Every answer of one second has the same, and to write it costs as much as to read a request's line.
+# Every answer of one second has the same.
 _date = lru_cache(maxsize=1)(build_http_date)
 
 
@@ -269,8 +269,7 @@ class Server(TcpWSGIServer):
     def _polled(self) -> dict:
         """Close who is given up, and return what the loop has to ask the kernel about: all but clients whose request a thread has.
 
-        waitress asks each of these whether it is readable or writable, which it is not, once a turn; with twenty clients that
-        was a third of what a request cost.
+        waitress asks each of these whether it is readable or writable once a turn, and it is neither.
         """
         polled, closing = self._others.copy(), []
         for number, each in self.active_channels.items():

@@ -85,8 +85,6 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool,
     findings += [] if existing and not to_build else docker.unable_engine(engine, can_install)
     if pid is not None and not existing:
         findings += docker.powerless_engine(engine, host.lacking_capabilities(processes.PROC / str(pid) / "status"), pid)
-    if not existing and not engine.nodes(settings["lab_name"]) and settings["lab_source"] in ("packages", "bundle"):
-        findings += docker.old_kernel(engine, os.uname().release)
     nodes = 1 + int(settings.get("lab_workers", 0))
     room = []
     if to_build:
@@ -95,6 +93,8 @@ def check_host(wanted: Mapping[str, Any], engine: docker.Engine, to_build: bool,
     if carried and carried.gib:
         room.append((cache.cache_dir(), carried.gib, "what the bundle holds"))
     if not existing and not engine.nodes(settings["lab_name"]):
+        if settings["lab_source"] in ("packages", "bundle"):  # The nodes of others have a kube-proxy that works with iptables.
+            findings += docker.old_kernel(engine, os.uname().release)
         root = Path((engine.info or {}).get("DockerRootDir", "/var/lib/docker"))
         if os.access(root.parent, os.X_OK):  # The engine may be in a virtual machine.
             room.append((root, needs["disk_gib"], "images and volumes"))
