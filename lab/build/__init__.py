@@ -183,12 +183,12 @@ def absent(plan: Plan, names: list[str], logs: Path) -> list[str]:
 
 
 def clean(store: Store) -> dict[str, Any]:
-    """Remove the cache folder and every image that the engine has from it; return whether there was any."""
-    removed = engine.remove_all()
+    """Remove the cache folder and every image that the engine has from it; return whether there was any, and what the engine keeps."""
+    removed, kept = engine.remove_all()
     with locked(store.root / "lock", print):
         had = any(store.artifacts.iterdir())
         shutil.rmtree(store.root)
-    return {"changed": bool(had or removed), "images": removed}
+    return {"changed": bool(had or removed), "images": removed, "kept": kept}
 
 
 def yield_cpu(autogroup: Path = Path("/proc/self/autogroup")) -> None:

@@ -112,16 +112,36 @@ def load(layouts: Layouts, layout: Path, reference: str, log: Path) -> None:
         run(["docker", "load", "--quiet", "--input", archive], log)
 
 
-def remove_all() -> list[str]:
-    """Remove every image that carries the lab's label, if an engine answers; return their identifiers."""
+def remove_all() -> tuple[list[str], list[str]]:
+    """Remove every image that carries the lab's label, if an engine answers; return the identifiers of those removed, and of those kept.
+
+    One that others were built on goes after them, in whatever order the engine lists them; one that a container runs is kept.
+    """
+    removed: list[str] = []
+    while found := labelled():
+        gone = [image for image in found if remove(image)]
+        removed += gone
+        if not gone:
+            break
+    return removed, found
+
+
+def labelled() -> list[str]:
+    """Return the identifiers of all images that carry the lab's label; none where no engine answers."""
     try:
         found = output(["docker", "image", "ls", "--quiet", "--filter", f"label={KEY_LABEL}"]).split()
     except (ToolError, FileNotFoundError):
         return []
-    images = sorted(set(found))
-    if images:
-        output(["docker", "image", "rm", "--force", *images])
-    return images
+    return list(dict.fromkeys(found))
+
+
+def remove(image: str) -> bool:
+    """Remove an image with all its names; return whether nothing rested on it."""
+    try:
+        output(["docker", "image", "rm", "--force", image])
+    except ToolError:
+        return False
+    return True
 
 
 def copy_context(source: Path, target: Path) -> None:

@@ -6,7 +6,10 @@ import os
 import pytest
 
 from lab import build
+from lab.build import engine
 from lab.build.jobs import JobError
+from lab.build.tools import ToolError
+from lab.cache import Store
 
 
 @pytest.fixture
@@ -135,3 +138,31 @@ def test_where_nothing_is_to_be_made_nobody_elses_build_is_waited_for(built, tmp
     with build.locked(built.store.root / "lock", print):
         result = build.build(built, ["tool"], tmp_path / "state", [])
     assert (result["built"], result["loaded"]) == ({}, [])
+
+
+@pytest.fixture
+def docker(monkeypatch):
+    """Stand in for an engine with three images: `old` under `new`, and `used`, from which a container runs."""
+    images = ["old", "new", "used"]
+
+    def output(words):
+        if words[2] == "ls":
+            return "\n".join(images)
+        image = words[-1]
+        if image == "used" or (image == "old" and "new" in images):
+            raise ToolError("conflict")
+        images.remove(image)
+        return ""
+
+    monkeypatch.setattr(engine, "output", output)
+    return images
+
+
+def test_images_are_removed_in_the_order_that_goes_and_what_is_in_use_is_kept(docker):
+    assert engine.remove_all() == (["new", "old"], ["used"])
+
+
+def test_cleaning_says_what_the_engine_keeps(docker, tmp_path):
+    store = Store(tmp_path / "cache")
+    assert build.clean(store) == {"changed": True, "images": ["new", "old"], "kept": ["used"]}
+    assert not store.root.exists()
