@@ -49,6 +49,8 @@ def waiting_for(thing: dict) -> str | None:
         return f"{label(thing)} is being deleted"
     if kind in RECONCILED:
         return waiting_for_operator(thing)
+    if kind == "APIService":
+        return waiting_for_server(thing)
     if kind not in ("Deployment", "DaemonSet", "StatefulSet", "Job"):
         return None
     if failed(thing):
@@ -86,6 +88,15 @@ def waiting_for_operator(thing: dict) -> str | None:
             told = condition.get("message") or condition.get("reason") or "no reason given"
             return f"{label(thing)} is not {name.lower()}: {told.splitlines()[0]}"
     return None
+
+
+def waiting_for_server(thing: dict) -> str | None:
+    """Say why the API server does not pass questions on to an APIService's own server; None once it does."""
+    conditions = {item["type"]: item for item in thing.get("status", {}).get("conditions", [])}
+    condition = conditions.get("Available", {})
+    if condition.get("status") == "True":
+        return None
+    return f"{label(thing)} is not available: {condition.get('message', 'it has not been looked at yet').splitlines()[0]}"
 
 
 def compare(live: list[dict], given: set[str]) -> dict:

@@ -18,6 +18,8 @@ from lab.registry import Registry
 
 # Seconds that a registry may take to answer.
 PATIENCE = 10
+# The API by which the cluster says what its pods use.
+METRICS = "metrics.k8s.io"
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -102,6 +104,20 @@ def registry(address: str) -> list[Finding]:
     return []
 
 
+def metrics(cluster: Kubectl, settings: Mapping[str, Any]) -> list[Finding]:
+    """Refuse to scale by what the cluster does not measure."""
+    parts = settings["lab_parts"]
+    if "autoscaling" not in parts:
+        return []
+    try:
+        cluster.text("get", f"--raw=/apis/{METRICS}/v1beta1")
+    except ClusterError:
+        left = ",".join(sorted(set(parts) - {"autoscaling"}))
+        return refuse(f"autoscaling goes by {METRICS}, which {settings['lab_existing_context']} does not serve: have metrics-server installed there, "
+                      f"or leave autoscaling out (-e lab_components={left})")
+    return []
+
+
 def check(settings: Mapping[str, Any], built: Path) -> tuple[str, list[Finding]]:
     """Return the UID of the cluster and what is wrong with it; `built` is where a kubectl of the lab's own may be."""
     context, kubeconfig, state_dir = settings["lab_existing_context"], Path(settings["lab_existing_kubeconfig"]), Path(settings["lab_state_dir"])
@@ -118,6 +134,7 @@ def check(settings: Mapping[str, Any], built: Path) -> tuple[str, list[Finding]]
         if was and found != was:
             return found, refuse(f"{context} leads to another cluster than this lab was made on ({SYSTEM} has the UID {found}, not {was}): "
                                  f"point it there again, or choose another lab_name for this one")
-        return found, [*foreign(cluster, settings), *storage(cluster, settings["lab_storage_class"]), *registry(settings["lab_registry"])]
+        return found, [*foreign(cluster, settings), *metrics(cluster, settings), *storage(cluster, settings["lab_storage_class"]),
+                       *registry(settings["lab_registry"])]
     except ClusterError as error:
         return "", refuse(f"the cluster {context} does not answer as it should: {error}")

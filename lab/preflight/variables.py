@@ -17,7 +17,7 @@ from lab.preflight.finding import Finding
 # Names that Ansible and molecule bring along, and those that belong to no user (registered values, facts).
 FOREIGN = re.compile(r"_|ansible_|molecule_|vault_")
 # What `lab_components` may name.
-PARTS = ("argocd", "monitoring")
+PARTS = ("argocd", "monitoring", "autoscaling")
 CLUSTERS = ("kind", "existing")
 INGRESS_TYPES = ("NodePort", "LoadBalancer")
 REGISTRY = re.compile(r"[a-zA-Z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*")
@@ -153,7 +153,7 @@ def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Find
     parts = settings.get("lab_components", [])
     for part in parts.split(",") if isinstance(parts, str) else parts:
         if part and part not in PARTS:
-            refuse("lab_components", part, f"a list of {' and '.join(PARTS)}, or empty")
+            refuse("lab_components", part, f"a list of {', '.join(PARTS[:-1])} and {PARTS[-1]}, or empty")
     for key, value in settings.items():
         if key.endswith("_port") and not (is_integer(value) and 1 <= int(value) <= 65535):
             refuse(key, value, "a port, 1 to 65535")

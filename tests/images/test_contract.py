@@ -29,6 +29,7 @@ CONTRACTS = {
     "kube-router": (["/usr/local/bin/kube-router"], None, None),
     "kube-scheduler": (None, None, None),
     "local-path-provisioner": (None, None, None),
+    "metrics-server": (["/metrics-server"], None, "65534"),
     "migrations": (["python", "-m", "app.migrate"], ["up"], "65532:65532"),
     "netfilter": (None, ["bash"], None),
     "node": (["/usr/local/bin/entrypoint", "/sbin/init"], None, None),
@@ -49,6 +50,7 @@ CONTRACTS = {
 }
 
 FILES = [
+    ("metrics-server", "/metrics-server"),
     ("alertmanager", "/bin/alertmanager"),
     ("alertmanager", "/bin/amtool"),
     ("alertmanager", "/usr/share/prometheus/alertmanager/default.tmpl"),

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lab.__main__ import VERBS
+from lab.preflight.variables import PARTS
 from tests import documents
 
 CHECKOUT = Path(__file__).parents[2]
@@ -94,10 +94,9 @@ def test_verbs_of_the_readme_have_a_row_of_their_own_in_daily_use():
     assert wanted - {target for line in documents.code(daily) for target in made(line)} == set()
 
 
-def test_parts_that_can_be_left_out_are_those_of_the_lab():
-    wanted = yaml.safe_load((CHECKOUT / "inventory" / "group_vars" / "all" / "lab.yml").read_text())["lab_components"]
+def test_parts_that_can_be_had_or_left_out_are_those_of_the_lab():
     named = {part for line in code("README.md") for parts in re.findall(r"lab_components=([a-z,]+)", line) for part in parts.split(",")}
-    assert named == set(wanted)
+    assert named == set(PARTS)
 
 
 # Where each target that the README names is run by a test, and words of that test; those that are tests themselves run in `make test`,

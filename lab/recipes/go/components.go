@@ -23,4 +23,5 @@ import (
 	_ "k8s.io/kubernetes/cmd/kubectl"
 	_ "k8s.io/kubernetes/cmd/kubelet"
 	_ "sigs.k8s.io/kind"
+	_ "sigs.k8s.io/metrics-server/cmd/metrics-server"
 )

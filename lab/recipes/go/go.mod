@@ -20,6 +20,7 @@ require (
 	k8s.io/kube-state-metrics/v2 v2.15.0
 	k8s.io/kubernetes v1.34.4
 	sigs.k8s.io/kind v0.33.0
+	sigs.k8s.io/metrics-server v0.8.0
 )
 
 require (

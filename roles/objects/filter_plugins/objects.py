@@ -8,7 +8,7 @@ MARK = "cluster-lab/name"
 
 def belongs_to_no_namespace(definition):
     """Say whether this is an object of the whole cluster, as far as roles make them."""
-    return definition["kind"].startswith("Cluster") or definition["kind"] in ("Namespace", "IngressClass")
+    return definition["kind"].startswith("Cluster") or definition["kind"] in ("Namespace", "IngressClass", "APIService")
 
 
 def objects_marked(definitions, lab):

@@ -10,7 +10,7 @@ from lab import objects
 from lab.existing import check, remove, rights
 from lab.existing.rights import Right
 from lab.gitops import GitopsError
-from lab.kubectl import MARK
+from lab.kubectl import MARK, ClusterError
 
 PARTS = ("argocd", "monitoring")
 SETTINGS = {"lab_name": "mine", "lab_existing_context": "theirs", "lab_parts": list(PARTS), "lab_ingress_class": "traefik"}
@@ -177,6 +177,32 @@ def test_storage_class_that_is_not_there_is_refused_with_those_that_are(classes)
 
 def test_cluster_without_a_default_storage_class_is_refused():
     assert "name one, the cluster has slow" in check.storage(Cluster(thing("StorageClass", "slow")), "")[0].message
+
+
+class Measured:
+    """A cluster that serves some of what lies under /apis."""
+
+    def __init__(self, *served):
+        self.served = served
+
+    def text(self, verb, path):
+        if (verb, path) not in [("get", f"--raw=/apis/{name}") for name in self.served]:
+            raise ClusterError("the server could not find the requested resource")
+        return "{}"
+
+
+SCALED = SETTINGS | {"lab_parts": [*PARTS, "autoscaling"]}
+
+
+@pytest.mark.parametrize(("cluster", "settings"), [(Measured("metrics.k8s.io/v1beta1"), SCALED), (Measured(), SETTINGS)])
+def test_cluster_that_measures_can_scale_and_any_other_does_without(cluster, settings):
+    assert check.metrics(cluster, settings) == []
+
+
+def test_cluster_that_does_not_measure_is_refused_with_what_to_leave_out():
+    (found,) = check.metrics(Measured(), SCALED)
+    assert "metrics.k8s.io, which theirs does not serve" in found.message
+    assert found.message.endswith("(-e lab_components=argocd,monitoring)")
 
 
 def test_registry_that_does_not_answer_is_refused_with_how_to_log_in():

@@ -211,6 +211,19 @@ def test_what_an_operator_makes_is_waited_for(live, said):
     assert objects.waiting_for(live) == said
 
 
+def served(status, **more):
+    return thing("APIService", "v1", status={"conditions": [{"type": "Available", "status": status, **more}]})
+
+
+@pytest.mark.parametrize(("live", "said"), [
+    (served("True"), None),
+    (served("False", message="no endpoints\nat all"), "APIService/v1 is not available: no endpoints"),
+    (thing("APIService", "v1"), "APIService/v1 is not available: it has not been looked at yet"),
+])  # fmt: skip
+def test_server_of_an_api_is_waited_for(live, said):
+    assert objects.waiting_for(live) == said
+
+
 class Kinds:
     """Remembers which kinds were asked for; there is nothing of any."""
 

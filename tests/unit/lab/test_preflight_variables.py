@@ -92,7 +92,7 @@ def test_what_is_known_is_read_from_the_checkout(tmp_path):
     assert variables.role_options(tmp_path) == {"docker_state": {"type": "str"}}
 
 
-@pytest.mark.parametrize("parts", [[], ["argocd"], "argocd,monitoring", ""])
+@pytest.mark.parametrize("parts", [[], ["argocd"], "argocd,monitoring,autoscaling", ""])
 def test_parts_of_the_lab_as_list_or_text(parts):
     assert variables.wrong_settings(SETTINGS | {"lab_components": parts}, ["packages"]) == []
 
@@ -100,7 +100,7 @@ def test_parts_of_the_lab_as_list_or_text(parts):
 @pytest.mark.parametrize("parts", [["argo"], "argocd,argo"])
 def test_unknown_part_is_refused_by_name(parts):
     found = variables.wrong_settings(SETTINGS | {"lab_components": parts}, ["packages"])
-    assert messages(found) == ["lab_components is 'argo': it must be a list of argocd and monitoring, or empty"]
+    assert messages(found) == ["lab_components is 'argo': it must be a list of argocd, monitoring and autoscaling, or empty"]
 
 
 def test_what_roles_tell_each_other_is_no_setting():

@@ -18,7 +18,7 @@ def thing(kind, **metadata):
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", **metadata}}
 
 
-@pytest.mark.parametrize("kind", ["Namespace", "ClusterRole", "ClusterRoleBinding", "IngressClass"])
+@pytest.mark.parametrize("kind", ["Namespace", "ClusterRole", "ClusterRoleBinding", "IngressClass", "APIService"])
 def test_object_of_the_whole_cluster_is_marked(kind):
     (marked,) = filters.objects_marked([thing(kind)], "mine")
     assert marked["metadata"]["labels"] == {"cluster-lab/name": "mine"}
