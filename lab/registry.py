@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lab import build
+from lab import build, catalog
 from lab.build.plan import Plan
 from lab.build.tools import ToolError, run
 from lab.catalog import path_of
@@ -166,9 +166,12 @@ def logins(file: str) -> dict[str, str]:
 
 
 def urls(plan: Plan, names: list[str], args: argparse.Namespace) -> dict[str, str]:
-    """Return whom nodes ask for the images of `names`, by the host that is in their references."""
-    pulled = [plan.reference(name).partition("/")[0] for name in names if plan.catalog[name].pulled and plan.catalog[name].deployed]
-    return {**user_hosts(sorted(set(pulled)), plan.mirrors, args.gateway), **own_hosts(build.summary(plan, names, args.state_dir)["hosts"], args.mirror)}
+    """Return whom nodes ask for images, by the host that is in their references: what is pushed for those of `names`, and the user's mirrors.
+
+    The mirrors of every registry that the catalog knows are there from the start: what a node lacks it may ask for before any chart does.
+    """
+    pulled = {catalog.repository(item.image).partition("/")[0] for item in plan.catalog.components.values() if item.pulled}
+    return {**user_hosts(sorted(pulled), plan.mirrors, args.gateway), **own_hosts(build.summary(plan, names, args.state_dir)["hosts"], args.mirror)}
 
 
 def main(argv: list[str]) -> int:

@@ -4,10 +4,14 @@ import base64
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
+from lab import catalog
 from lab.build.oci import MANIFEST, Entry
+from lab.build.plan import Plan
+from lab.cache import Store
 from lab.mirrors import Mirrors
 from lab.registry import (
     Registry,
@@ -19,6 +23,7 @@ from lab.registry import (
     path_of,
     push,
     registry_of,
+    urls,
     user_hosts,
 )
 
@@ -220,6 +225,13 @@ def test_nodes_ask_the_labs_registry_alone_for_its_own_images():
 )
 def test_nodes_reach_a_users_mirror(given, url):
     assert user_hosts(["docker.io", "quay.io"], Mirrors({"docker.io": given, "gcr.io": given}), "172.18.0.1") == {"docker.io": url}
+
+
+def test_nodes_have_every_registrys_mirror_before_a_chart_asks_for_it(tmp_path):
+    given = Mirrors({"registry.k8s.io": "https://mirror.example.org", "get.helm.sh": "https://files.example.org"})
+    plan = Plan(catalog.load("upstream"), Store(tmp_path), tmp_path, mirrors=given)
+    args = SimpleNamespace(mirror="lab-registry:5000", gateway="", state_dir=tmp_path)
+    assert urls(plan, [], args) == {"registry.k8s.io": "https://mirror.example.org/v2"}
 
 
 def test_docker_hub_answers_under_its_own_name_where_a_mirror_does_not():
