@@ -86,8 +86,8 @@ def fill(registry: int, log: Path, scratch: Path) -> str:
         if known and known.pulled and not known.deployed:
             pushed = through_engine(built, name, f"{target}/{':'.join(path_of(upstream.reference(name)))}", log, scratch)
             digest = pushed if name == "node" else digest
-        elif item.deployed and item.kind != "dockerfile":
-            names = [built.reference(name), *ALSO.get(name, []), *([upstream.reference(name)] if known and known.pulled else [])]
+        if item.deployed and item.kind != "dockerfile":
+            names = [built.reference(name), *ALSO.get(name, []), *([upstream.reference(name)] if known and known.pulled and known.deployed else [])]
             for reference in names:
                 upload(built.layouts.blobs, built.artifact(name) / "oci", f"{target}/{':'.join(path_of(reference))}", log)
     return digest
