@@ -49,6 +49,11 @@ class Component:
         return self.kind == "pull"
 
     @property
+    def host(self) -> str:
+        """The registry of its image under upstream's name."""
+        return repository(self.image or "").partition("/")[0]
+
+    @property
     def release(self) -> str:
         """The version of the module that it is built from."""
         return self.build.get("release", self.version)
@@ -71,6 +76,11 @@ class Component:
 
 class Catalog:
     """The components of one source."""
+
+    @property
+    def hosts(self) -> list[str]:
+        """The registries of those images that whoever needs them pulls."""
+        return sorted({item.host for item in self.components.values() if item.pulled})
 
     def __init__(self, data: dict[str, Any], source: str) -> None:
         """Check `data` for `source`; raise CatalogError naming the component and what it lacks."""

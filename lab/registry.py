@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lab import build, catalog
+from lab import build
 from lab.build.plan import Plan
 from lab.build.tools import ToolError, run
 from lab.catalog import path_of
@@ -170,8 +170,7 @@ def urls(plan: Plan, names: list[str], args: argparse.Namespace) -> dict[str, st
 
     The mirrors of every registry that the catalog knows are there from the start: what a node lacks it may ask for before any chart does.
     """
-    pulled = {catalog.repository(item.image).partition("/")[0] for item in plan.catalog.components.values() if item.pulled}
-    return {**user_hosts(sorted(pulled), plan.mirrors, args.gateway), **own_hosts(build.summary(plan, names, args.state_dir)["hosts"], args.mirror)}
+    return {**user_hosts(plan.catalog.hosts, plan.mirrors, args.gateway), **own_hosts(build.summary(plan, names, args.state_dir)["hosts"], args.mirror)}
 
 
 def main(argv: list[str]) -> int:

@@ -59,6 +59,11 @@ def taken(cluster: Kubectl, kind: str, names: Collection[str], lab: str) -> dict
     return {name: owner for name, owner in owners.items() if owner != lab}
 
 
+def without(part: str, parts: Collection[str]) -> str:
+    """Return how to leave one of `parts` out."""
+    return f"leave {part} out (-e lab_components={','.join(sorted(set(parts) - {part}))})"
+
+
 def foreign(cluster: Kubectl, settings: Mapping[str, Any]) -> list[Finding]:
     """Refuse what stands where the lab would put its own."""
     name, context, parts = settings["lab_name"], settings["lab_existing_context"], settings["lab_parts"]
@@ -68,8 +73,7 @@ def foreign(cluster: Kubectl, settings: Mapping[str, Any]) -> list[Finding]:
         return f"is of the lab {owner}" if owner else "is not this lab's"
 
     def way_out(part: str) -> str:
-        left = ",".join(sorted(set(parts) - {part}))
-        return f"leave {part} out (-e lab_components={left})" if part else "take another cluster"
+        return without(part, parts) if part else "take another cluster"
 
     for part, (what, kinds) in KINDS.items():
         others = taken(cluster, "customresourcedefinitions", kinds, name) if part in parts else {}
@@ -112,9 +116,8 @@ def metrics(cluster: Kubectl, settings: Mapping[str, Any]) -> list[Finding]:
     try:
         cluster.text("get", f"--raw=/apis/{METRICS}/v1beta1")
     except ClusterError:
-        left = ",".join(sorted(set(parts) - {"autoscaling"}))
         return refuse(f"autoscaling goes by {METRICS}, which {settings['lab_existing_context']} does not serve: have metrics-server installed there, "
-                      f"or leave autoscaling out (-e lab_components={left})")
+                      f"or {without('autoscaling', parts)}")
     return []
 
 

@@ -63,7 +63,7 @@ def questions(components: Iterable[catalog.Component], mirrors: Mirrors) -> list
     found: dict[Question, None] = {}
     for item in components:
         if item.pulled:
-            parts = urlsplit(mirrors.registry(catalog.repository(item.image or "").partition("/")[0]))
+            parts = urlsplit(mirrors.registry(item.host))
             found[f"{parts.scheme}://{parts.netloc}/v2/", (200, 401)] = None
         elif item.kind == "chart":
             found[mirrors.url(f"{item.build['repository'].rstrip('/')}/index.yaml"), (200,)] = None

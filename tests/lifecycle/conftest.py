@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 import yaml
@@ -16,6 +20,8 @@ CHECKOUT = Path(__file__).parents[2]
 ANSIBLE = [str(Path(sys.executable).with_name("ansible-playbook"))]
 # Longest time any run may take, in seconds: a cold build fits in.
 LONGEST = 2700
+# Seconds after which what is waited for does not come any more. How long it took is printed, not judged: a busy machine would be.
+PATIENCE = 180
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,27 @@ class Lab:
         """Take the lab down."""
         return self.play("playbooks/down.yml", *extra)
 
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[Self]:
+        """Stand it up, and take it down at the end: nothing may be left of it, no container, network, volume or file."""
+        run = self.up()
+        assert run.code == 0, run.output[-3000:]
+        yield self
+        assert self.down().code == 0
+        assert self.left() == []
+
+    def until(self, ask: Callable[[], object], what: str, seconds: float = PATIENCE) -> float:
+        """Ask until the answer is true; return the seconds that took, fail after `seconds`."""
+        start = time.monotonic()
+        while not ask():
+            assert time.monotonic() - start < seconds, f"{what}, not within {seconds:.0f} s:\n{self.trouble()}"
+            time.sleep(0.3)
+        return time.monotonic() - start
+
+    def trouble(self) -> str:
+        """Return what helps to see why something does not come."""
+        return self.kubectl("get", "pods,nodes", "-A", "-o", "wide")
+
     @property
     def http_port(self) -> int:
         """The port that leads to Traefik."""
@@ -108,10 +135,5 @@ class Lab:
 @pytest.fixture(scope="session")
 def lab():
     """A lab that is up; it goes at the end, whatever the tests left of it."""
-    made = Lab("lifecycle")
-    run = made.up()
-    assert run.code == 0, run.output[-3000:]
-    yield made
-    assert made.down().code == 0
-    # Nothing may be left of it: no container, network, volume or file.
-    assert made.left() == []
+    with Lab("lifecycle").standing() as made:
+        yield made

@@ -18,24 +18,9 @@ SINGLE = [[moment] for moment in sorted(random.Random(20).sample(range(1, SPAN),
 CHAINS = [random.Random(chain).sample(range(1, WHOLE), 4) for chain in range(2)]
 
 
-class Whole(Lab):
-    """A lab with its platform."""
-
-    components = "argocd,monitoring"
-
-
 @pytest.fixture(scope="module")
 def lab():
-    yield from none_left(Lab("killed"))
-
-
-@pytest.fixture(scope="module")
-def whole():
-    yield from none_left(Whole("killed"))
-
-
-def none_left(lab: Lab):
-    """Take down what an earlier run left of the lab, and what this one leaves."""
+    lab = Lab("killed")
     lab.down()
     yield lab
     lab.down()
@@ -56,19 +41,9 @@ def kill_after(lab: Lab, seconds: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("moments", SINGLE, ids=str)
-def test_killed_and_run_again_it_converges(lab, moments):
-    converges(lab, moments)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("moments", CHAINS, ids=str)
-def test_killed_over_and_over_with_its_platform_it_converges(whole, moments):
-    converges(whole, moments)
-
-
-def converges(lab: Lab, moments: list[int]) -> None:
-    """Kill one run after the other, then have one that goes to its end: the lab answers, and goes down without a trace."""
+@pytest.mark.parametrize(("components", "moments"), [*(("", moments) for moments in SINGLE), *(("argocd,monitoring", moments) for moments in CHAINS)], ids=str)
+def test_killed_and_run_again_it_converges(lab, components, moments):
+    lab.components = components
     for seconds in moments:
         kill_after(lab, seconds)
     run = lab.up()

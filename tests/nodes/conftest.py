@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections import Counter
 
 import pytest
 
 from tests.lifecycle import conftest as lifecycle
+from tests.lifecycle.conftest import PATIENCE
 
 WORKERS = 2
-# Seconds after which what is waited for does not come any more; a killed node is missed after most of a minute.
-PATIENCE = 180
 
 
 class Lab(lifecycle.Lab):
@@ -44,14 +42,6 @@ class Lab(lifecycle.Lab):
         """Drain a node as its owner would."""
         self.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={PATIENCE}s", timeout=PATIENCE + 10)
 
-    def until(self, ask, what: str, seconds: float = PATIENCE) -> float:
-        """Ask until the answer is true; return the seconds that took, fail after `seconds`."""
-        start = time.monotonic()
-        while not ask():
-            assert time.monotonic() - start < seconds, f"{what}, not within {seconds:.0f} s:\n{self.kubectl('get', 'pods,nodes', '-A', '-o', 'wide')}"
-            time.sleep(0.5)
-        return time.monotonic() - start
-
 
 def is_true(thing: dict, condition: str) -> bool:
     """Say whether an object's condition holds."""
@@ -67,12 +57,8 @@ def docker(*words: str) -> None:
 @pytest.fixture(scope="session")
 def lab():
     """The lab, up, its nodes still as they were made."""
-    made = Lab()
-    run = made.up()
-    assert run.code == 0, run.output[-3000:]
-    yield made
-    assert made.down().code == 0
-    assert made.left() == []
+    with Lab().standing() as made:
+        yield made
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class StandIn:
     @property
     def variables(self) -> dict[str, object]:
         """The extra variables of a lab that is to be made of this."""
-        images = {host: f"http://127.0.0.1:{self.registry}/{host}" for host in hosts(catalog.load("upstream"))}
+        images = {host: f"http://127.0.0.1:{self.registry}/{host}" for host in catalog.load("upstream").hosts}
         files = {address: f"http://127.0.0.1:{self.web}/{name}" for name, address in places(catalog.load("upstream")).items()}
         return {"lab_source": "upstream", "lab_mirrors": {**images, **files}}
 
@@ -56,11 +56,6 @@ class StandIn:
     def environment(self) -> dict[str, str]:
         """What its commands find in their environment, beside everything else."""
         return {"LAB_CATALOG": str(self.catalog)}
-
-
-def hosts(upstream: catalog.Catalog) -> list[str]:
-    """Return the registries of upstream's images."""
-    return sorted({catalog.repository(item.image).partition("/")[0] for item in upstream.components.values() if item.pulled})
 
 
 def places(upstream: catalog.Catalog) -> dict[str, str]:
