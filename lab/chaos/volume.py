@@ -42,12 +42,18 @@ umount "$3"
 rm -rf "$1" && mv "$1.new" "$1"
 sync && rm "$2"
 """
-# $1 is the claim's folder, $2 the file in it that fills it: with large blocks, and with small ones what these leave.
+# $1 is the claim's folder, $2 the file in it that fills it: with large blocks, and with small ones what these leave. Once is not
+# enough: the database lets go of a block meanwhile, and so does the file system, of what it had kept back until all was written.
 FILL = """
 mountpoint -q "$1"
 dd if=/dev/zero of="$1/$2" bs=64k 2>/dev/null || true
-dd if=/dev/zero of="$1/$2.last" bs=1k 2>/dev/null || true
-df -B1 --output=avail "$1" | tail -1
+for more in 1 2 3 4 5 6 7 8 9; do
+  dd if=/dev/zero of="$1/$2.$more" bs=1k 2>/dev/null || true
+  sync -f "$1"
+  left=$(df -B1 --output=avail "$1" | tail -1)
+  [ "$left" -gt 0 ] || break
+done
+echo "$left"
 """
 
 
@@ -110,4 +116,4 @@ def fill(place: Place) -> None:
 def drain(place: Place) -> None:
     """Take away what fills it."""
     node, path = folder(place)
-    place.inside(node, 'rm -f "$1/$2" "$1/$2.last"', path, FILLER)
+    place.inside(node, 'rm -f "$1/$2"*', path, FILLER)

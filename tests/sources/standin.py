@@ -35,6 +35,13 @@ CHECKOUT = Path(__file__).parents[2]
 CHARTS = {"traefik": "roles/traefik/files/chart", "kube-prometheus-stack": "roles/monitoring/files/chart"}
 # What kubeadm asks for by a tag of its own.
 ALSO = {"coredns": ["registry.k8s.io/coredns/coredns:v1.12.1"]}
+# What keeps the version that was built: its operator goes by the tag when it chooses the flags, and Debian's does not know newer ones.
+AS_BUILT = ("alertmanager",)
+# Argo CD's chart copies its program by `cp --update=none`, which coreutils have since 9.3; Debian 12's do not.
+COPY = """#!/bin/sh
+[ "$1" = --update=none ] && shift
+exec install "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,9 @@ def fill(registry: int, log: Path, scratch: Path) -> str:
             digest = pushed if name == "node" else digest
         if item.deployed and item.kind != "dockerfile":
             names = [built.reference(name), *ALSO.get(name, []), *([upstream.reference(name)] if known and known.pulled and known.deployed else [])]
+            layout = with_copy(built, scratch) if name == "argocd" else built.artifact(name) / "oci"
             for reference in names:
-                upload(built.layouts.blobs, built.artifact(name) / "oci", f"{target}/{':'.join(path_of(reference))}", log)
+                upload(built.layouts.blobs, layout, f"{target}/{':'.join(path_of(reference))}", log)
     return digest
 
 
@@ -107,6 +115,14 @@ def with_network(built: Plan, scratch: Path) -> Path:
     layer = built.layouts.layer([Entry("kind/manifests/default-cni.yaml", manifest, 0o644)])
     built.layouts.image(scratch / "node", [layer], built.layouts.config(base)["config"], base)
     return scratch / "node"
+
+
+def with_copy(built: Plan, scratch: Path) -> Path:
+    """Return the layout of an Argo CD whose `cp` takes what upstream's chart says."""
+    base = built.artifact("argocd") / "oci"
+    layer = built.layouts.layer([Entry("usr/bin/cp", COPY.encode(), 0o755)])
+    built.layouts.image(scratch / "argocd", [layer], built.layouts.config(base)["config"], base)
+    return scratch / "argocd"
 
 
 def publish(root: Path, charts: Path | None, digest: str) -> Path:
@@ -134,6 +150,8 @@ def publish(root: Path, charts: Path | None, digest: str) -> Path:
         elif item.pulled and name not in built.catalog.components:
             # No package registry has it, so nothing can stand in for it.
             del data["components"][name]["upstream"]
+    for name in AS_BUILT:
+        data["components"][name]["upstream"]["version"] = built.catalog.components[name].version
     data["components"]["node"]["upstream"]["build"]["digest"] = digest
     (root / "catalog.yml").write_text(yaml.safe_dump(data))
     return root / "catalog.yml"

@@ -1,12 +1,13 @@
 """A run of faults: undone whatever happens, reported as it was, not run twice; and what it refuses."""
 
 import json
+import os
 import re
 import subprocess
 
 import pytest
 
-from lab.chaos import ChaosError, expiry, report, run, trial
+from lab.chaos import ChaosError, expiry, report, run, trial, volume
 from lab.chaos.faults import FAULTS, Fault
 from lab.chaos.load import Answer
 from lab.chaos.place import Place, Process, processes
@@ -280,3 +281,17 @@ def test_waiting_for_a_lab_that_never_is_ready_ends_with_the_reason():
     with pytest.raises(ChaosError, match="the lab x is not ready after 180 s: Node/x is not ready"):
         trial.wait_until_ready(place, clock)
     assert clock.now >= 1000 + trial.READY
+
+
+@pytest.mark.parametrize(("looks", "left"), [("0", "0"), ("1024 0", "0"), (" ".join(["1024"] * 12), "1024")], ids=["at once", "let go of meanwhile", "for ever"])
+def test_volume_is_filled_until_nothing_is_left(tmp_path, looks, left):
+    # Stand-ins for what only a mounted file system can answer: each look takes the next of the numbers.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "looks").write_text(looks.replace(" ", "\n") + "\n")
+    programs = {"mountpoint": "", "dd": "", "sync": "", "df": f"head -1 {tmp_path}/looks; sed -i 1d {tmp_path}/looks"}
+    for name, script in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    done = subprocess.run(["sh", "-euc", volume.FILL, "sh", str(tmp_path), volume.FILLER], capture_output=True, text=True, check=True, timeout=30,
+                          env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})  # fmt: skip
+    assert done.stdout.strip() == left
