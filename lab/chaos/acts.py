@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -19,6 +18,14 @@ from lab.gitops.state import SERVICE
 
 # Says what is still missing of what was taken away, or nothing.
 Missing = Callable[[], str]
+# Segments of the database's log, one after the other: those that it kept to use again, of which each round leaves more, at most
+# 1 GiB of them (max_wal_size), and then a new one. Without a record in it a segment is not left.
+USE_UP = """
+DO $$ BEGIN FOR segment IN 1..80 LOOP
+  PERFORM pg_logical_emit_message(false, 'chaos', '');
+  PERFORM pg_switch_wal();
+END LOOP; END $$
+"""
 # Between the replicas and the database, both ways, at the database's own network interface; what is established is cut, too.
 CUT = """
 for rule in "INPUT -p tcp --dport 5432 ! -i lo" "OUTPUT -p tcp --sport 5432 ! -o lo"; do
@@ -133,16 +140,11 @@ def fill(place: Place) -> Missing:
     """Leave the database no room for data, and then none for its own log, without which it cannot run."""
     volume.fill(place)
     server = Server.of(place.lab)
-    for _ in range(10):
-        try:
-            # The next segment of its log: one that is kept for that, and once there is none, a new file.
-            server.ask(server.database, "SELECT pg_switch_wal()", role=SUPERUSER)
-        except BackupError:
-            break
-        time.sleep(0.5)
-    else:
-        raise ChaosError("the volume is full, and the database still finds room for its log")
-    return nothing
+    try:
+        server.ask(server.database, USE_UP, role=SUPERUSER)
+    except BackupError:
+        return nothing
+    raise ChaosError("the volume is full, and the database still finds room for its log")
 
 
 def expire(place: Place) -> Missing:
