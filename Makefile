@@ -9,14 +9,15 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # With BUNDLE=FILE no network is asked: neither by the play, nor by pip, then and later.
 BUNDLE ?=
-GIVEN := $(VARS) $(if $(BUNDLE),-e lab_source=bundle -e lab_bundle="$(abspath $(BUNDLE))")
-ANSIBLE := $(BIN)/ansible-playbook $(GIVEN)
+GIVEN = $(if $(filter file,$(origin NAME)),,-e '{"lab_name": "$(NAME)"}') $(VARS) $(if $(BUNDLE),-e lab_source=bundle -e lab_bundle="$(abspath $(BUNDLE))")
+ANSIBLE = $(BIN)/ansible-playbook $(GIVEN)
 WHEELS := $(VENV)/wheels
 PIP := $(BIN)/pip install --quiet --no-compile --require-hashes
 FROM := $(if $(BUNDLE)$(wildcard $(WHEELS)),--no-index --find-links $(WHEELS))
 PYTEST := $(BIN)/python -m pytest
 PUBLISH := $(PYTHON) -m lab publish
-NAME ?= lab
+# Not from the environment, where some systems have a NAME of their own.
+NAME := lab
 SINCE ?= 15m
 .DEFAULT_GOAL := help
 

@@ -36,8 +36,9 @@ def origin(checkout: Path) -> str:
 
 
 def roll(lab: Lab, branch: Images, images: tuple[str, str], message: str, timeout: float) -> float:
-    """Name the images on the branch and wait until they run; return the seconds that took."""
+    """Name the images on the branch and wait until they run, which is said beforehand; return the seconds that took."""
     start = time.monotonic()
+    print(f"  rolling out {images[0].rpartition(':')[2]}, until it is Synced and Healthy, at most {timeout:.0f} s", file=sys.stderr, flush=True)
     commit = branch.write(*images, message)
     application.wait(lab, ["", commit], timeout)
     return time.monotonic() - start
@@ -61,7 +62,10 @@ def deploy(lab: Lab, timeout: float) -> list[str]:
     if images == before.images:
         application.wait(lab, ["", before.commit], timeout)
         return [f"nothing to deploy: {before.tag} runs, Synced and Healthy"]
-    rolled = roll(lab, branch, images, f"Deploy {images[0].rpartition(':')[2]}\n\nBuilt from {origin(lab.checkout)}.\n", timeout)
+    try:
+        rolled = roll(lab, branch, images, f"Deploy {images[0].rpartition(':')[2]}\n\nBuilt from {origin(lab.checkout)}.\n", timeout)
+    except GitopsError as error:
+        raise GitopsError(f"{error}\n(make status says more; make rollback goes back to the images before)") from error
     return ["deployed, Synced and Healthy:", *changes(before, images), f"  built in {built:.0f} s, rolled out in {rolled:.0f} s"]
 
 
@@ -70,5 +74,4 @@ def main(argv: list[str]) -> int:
     options = state.parser(__doc__.splitlines()[0])
     options.add_argument("--timeout", type=float, default=180, help="seconds to wait, at most, until it runs (default: %(default)s)")
     args = options.parse_args(argv)
-    hint = "(make status says more; make rollback goes back to the images before)"
-    return state.answer(lambda: deploy(state.load(args.name), args.timeout), "deploy", OSError, *build.ERRORS, hint=hint)
+    return state.answer(lambda: deploy(state.load(args.name), args.timeout), "deploy", OSError, *build.ERRORS)

@@ -97,15 +97,15 @@ def parser(description: str) -> argparse.ArgumentParser:
     return options
 
 
-def answer(ask: Callable[[], dict | list[str]], verb: str = "", *errors: type[Exception], hint: str = "") -> int:
+def answer(ask: Callable[[], dict | list[str]], verb: str = "", *errors: type[Exception]) -> int:
     """Print what `ask` returns and return 0: lines, or JSON for whoever reads that; else the reason, and return 1.
 
-    The reason is that of a GitopsError, a ClusterError or one of `errors`, after the `verb` that a user typed; `hint` follows it.
+    The reason is that of a GitopsError, a ClusterError or one of `errors`, after the `verb` that a user typed.
     """
     try:
         found = ask()
     except (GitopsError, ClusterError, *errors) as error:
-        print(f"{verb}: {error}" if verb else error, *filter(None, [hint]), sep="\n", file=sys.stderr)
+        print(f"{verb}: {error}" if verb else error, file=sys.stderr)
         return 1
     print(json.dumps(found) if isinstance(found, dict) else "\n".join(found))
     return 0

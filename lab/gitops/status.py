@@ -116,7 +116,7 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime, proxy: Call
     if app:
         lines += [*headline(app), *tree(lab, app), ""]
     else:
-        lines += ["Argo CD is not part of this lab: the roles apply the chart (lab_components)", ""]
+        lines += ["Argo CD is not in the cluster: the roles apply the chart", ""]
     found, reasons = [], []
     for space in [space for space in NAMESPACES if space in own]:
         cluster = kubectl(space)
@@ -125,6 +125,8 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime, proxy: Call
         found += there
         for pod in there:
             reasons += unwell(lab, pod, events, cluster)
+    if not any(pod["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "web" for pod in found):
+        reasons.append("the service has no pods: make up was not finished, or they were taken away")
     reasons += proxy(lab)
     complaints = application.complaints(app) if app else []
     parts = {pod["metadata"]["namespace"] for pod in found} & set(addresses.COMPONENTS)

@@ -36,11 +36,6 @@ def test_reason_for_a_play_stands_alone(capsys):
     assert capsys.readouterr().err == "why\n"
 
 
-def test_hint_follows_the_reason(capsys):
-    state.answer(failing(GitopsError("why")), "deploy", hint="(what helps)")
-    assert capsys.readouterr().err == "deploy: why\n(what helps)\n"
-
-
 def test_other_errors_are_not_hidden():
     with pytest.raises(KeyError):
         state.answer(failing(KeyError("x")), "deploy", OSError)

@@ -15,7 +15,8 @@ def pod(name="web-1", *, ready=True, waiting=None, restarts=0, **metadata):
     """Return a pod with one container."""
     state = {"waiting": waiting} if waiting else {"running": {}}
     return {
-        "metadata": {"name": name, "namespace": "vars", "creationTimestamp": "2026-01-02T00:00:00Z", **metadata},
+        "metadata": {"name": name, "namespace": "vars", "creationTimestamp": "2026-01-02T00:00:00Z",
+                     "labels": {"app.kubernetes.io/component": "web"}, **metadata},
         "spec": {"containers": [{"name": "web"}]},
         "status": {"phase": "Running",
                    "containerStatuses": [{"name": "web", "ready": ready, "restartCount": restarts, "state": state}]},
@@ -63,6 +64,13 @@ def test_pod_on_its_way_out_is_said_to_be(report):
     assert well
 
 
+def test_lab_that_was_never_finished_is_not_well(report):
+    lines, well = report()
+    assert not well
+    assert "  the service has no pods: make up was not finished, or they were taken away" in lines
+    assert "  try: make up repairs what is not as the checkout says" in lines
+
+
 def test_all_well(report):
     assert report(pod())[1]
 
@@ -87,7 +95,7 @@ def test_certificate_that_clients_refuse_is_said(report):
 
 
 def test_lab_without_argocd_says_so(report):
-    assert "not part of this lab" in report(pod())[0][0]
+    assert "not in the cluster" in report(pod())[0][0]
 
 
 def test_what_answers_where_is_said(report):

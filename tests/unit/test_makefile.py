@@ -1,0 +1,36 @@
+"""Which lab a target is for: the one that NAME says, also where a play does it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def would_run(*words, **environment):
+    """Return the commands that make would run."""
+    done = subprocess.run(["make", "--dry-run", "--always-make", *words], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True,
+                          env=os.environ | environment)  # fmt: skip
+    return done.stdout
+
+
+@pytest.mark.parametrize("target", ["up", "down", "clean", "upgrade"])
+def test_name_says_which_lab(target):
+    assert """-e '{"lab_name": "two"}'""" in would_run(target, "NAME=two")
+
+
+@pytest.mark.parametrize("target", ["up", "down", "clean"])
+def test_without_a_name_the_play_decides(target):
+    assert "lab_name" not in would_run(target)
+    assert "lab_name" not in would_run(target, NAME="of-this-machine")
+
+
+def test_a_name_of_the_machines_own_is_no_labs():
+    assert '--name="lab"' in would_run("status", NAME="of-this-machine")
+
+
+def test_variables_and_bundle_come_along(tmp_path):
+    said = would_run("up", "NAME=two", "VARS=-e lab_replicas=5", f"BUNDLE={tmp_path}/b.tar.zst")
+    assert all(word in said for word in ('"two"', "lab_replicas=5", "lab_source=bundle"))
