@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).parents[2]
 def would_run(*words, **environment):
     """Return the commands that make would run."""
     done = subprocess.run(["make", "--dry-run", "--always-make", *words], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True,
-                          env=os.environ | environment)  # fmt: skip
+                          env={**os.environ, "MAKEFLAGS": "", **environment})  # fmt: skip
     return done.stdout
 
 

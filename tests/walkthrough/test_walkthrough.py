@@ -40,7 +40,7 @@ class Room(Lab):
         """Run commands in a shell that knows what the ones before have exported."""
         script = f"set -euo pipefail\nsource {self._shell}\ntrap 'export -p > {self._shell}' EXIT\n{self.here(commands)}"
         return subprocess.run(
-            ["bash", "-c", script], cwd=self.checkout, env={**os.environ, "NAME": NAME, "VARS": f"-e lab_name={NAME}"},
+            ["bash", "-c", script], cwd=self.checkout, env={**os.environ, "MAKEFLAGS": f"-- NAME={NAME}"},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST, check=False,
         )  # fmt: skip
 
