@@ -16,8 +16,9 @@ from lab.gitops.state import SERVICE
 
 IMAGE, BESIDE = "/var/chaos-volume.img", "/var/chaos-volume"
 FILLER = "chaos-filler"
-# MiB that are left on the small file system before it is filled.
-SPARE = 48
+# MiB that are left on the small file system before it is filled. The database may take a few segments of its log (16 each) of
+# them first, and needs as many to recover: with 48 it was once left with less than one, and did not come back.
+SPARE = 160
 # Seconds until the database's old pod is gone.
 PATIENCE = 90
 
