@@ -11,7 +11,7 @@ from lab import build, registry
 from lab.build.sources import plan_of
 from lab.gitops import GitopsError, application, state
 from lab.gitops.git import Git
-from lab.gitops.images import Entry, Images
+from lab.gitops.images import Entry, Images, tag_of
 from lab.gitops.state import Lab
 
 IMAGES = ["web", "migrations"]
@@ -38,7 +38,7 @@ def origin(checkout: Path) -> str:
 def roll(lab: Lab, branch: Images, images: tuple[str, str], message: str, timeout: float) -> float:
     """Name the images on the branch and wait until they run, which is said beforehand; return the seconds that took."""
     start = time.monotonic()
-    print(f"  rolling out {images[0].rpartition(':')[2]}, until it is Synced and Healthy, at most {timeout:.0f} s", file=sys.stderr, flush=True)
+    print(f"  rolling out {tag_of(images[0])}, until it is Synced and Healthy, at most {timeout:.0f} s", file=sys.stderr, flush=True)
     commit = branch.write(*images, message)
     application.wait(lab, ["", commit], timeout)
     return time.monotonic() - start
@@ -46,7 +46,7 @@ def roll(lab: Lab, branch: Images, images: tuple[str, str], message: str, timeou
 
 def changes(before: Entry, after: tuple[str, str]) -> list[str]:
     """Return what changed, one line for each image."""
-    return [f"  {name:<12} {old.rpartition(':')[2]} -> {new.rpartition(':')[2]}"
+    return [f"  {name:<12} {tag_of(old)} -> {tag_of(new)}"
             for name, old, new in zip(IMAGES, before.images, after, strict=True) if old != new]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def deploy(lab: Lab, timeout: float) -> list[str]:
         application.wait(lab, ["", before.commit], timeout)
         return [f"nothing to deploy: {before.tag} runs, Synced and Healthy"]
     try:
-        rolled = roll(lab, branch, images, f"Deploy {images[0].rpartition(':')[2]}\n\nBuilt from {origin(lab.checkout)}.\n", timeout)
+        rolled = roll(lab, branch, images, f"Deploy {tag_of(images[0])}\n\nBuilt from {origin(lab.checkout)}.\n", timeout)
     except GitopsError as error:
         raise GitopsError(f"{error}\n(make status says more; make rollback goes back to the images before)") from error
     return ["deployed, Synced and Healthy:", *changes(before, images), f"  built in {built:.0f} s, rolled out in {rolled:.0f} s"]

@@ -25,6 +25,11 @@ WHO = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
        for what, value in (("NAME", "cluster lab"), ("EMAIL", "lab@localhost"))}  # fmt: skip
 
 
+def tag_of(reference: str) -> str:
+    """Return the tag of an image's reference."""
+    return reference.rpartition(":")[2]
+
+
 @dataclass(frozen=True)
 class Entry:
     """One commit of the branch: what it deployed."""
@@ -42,7 +47,7 @@ class Entry:
     @property
     def tag(self) -> str:
         """The tag of the service's image."""
-        return self.web.rpartition(":")[2]
+        return tag_of(self.web)
 
 
 class Images:
@@ -128,7 +133,7 @@ def have(lab: Lab, web: str, migrations: str, timeout: float) -> dict:
     commit = patiently(branch.fetch, lab.git_url, timeout)
     if commit and branch.history()[0].images == (web, migrations):
         return {"changed": False, "commit": commit}
-    return {"changed": True, "commit": branch.write(web, migrations, f"Deploy {web.rpartition(':')[2]}\n")}
+    return {"changed": True, "commit": branch.write(web, migrations, f"Deploy {tag_of(web)}\n")}
 
 
 def main(argv: list[str]) -> int:
