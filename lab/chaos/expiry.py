@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from lab.chaos import ChaosError
 from lab.chaos.place import Place
 from lab.gitops.state import SERVICE
 
-SECRET = "vars-tls"
 # The one beside this interpreter: a virtual environment need not be activated.
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 # Seconds that `make up` may take.
@@ -36,14 +36,29 @@ def expired(certificate: bytes, authority: bytes, key: bytes, now: datetime) -> 
     return signed.public_bytes(serialization.Encoding.PEM)
 
 
+def holders(secrets: Iterable[dict], certificate: bytes) -> list[tuple[str, str]]:
+    """Return the namespace and the name of each Secret that holds this certificate (PEM)."""
+    encoded = base64.b64encode(certificate).decode()
+    return [(secret["metadata"]["namespace"], secret["metadata"]["name"]) for secret in secrets if secret["data"].get("tls.crt") == encoded]
+
+
 def expire(place: Place) -> None:
-    """Have the proxy answer with an expired certificate, and the role find one."""
+    """Have the proxy answer with an expired certificate, and the role find one. Raises ChaosError where no Secret holds the present one.
+
+    Every Secret that holds it is changed, not the service's alone: of certificates for the same names Traefik serves only one
+    (`appendCertificate` in its package tls). Where Argo CD has a Secret too it was always that one that counted.
+    """
     state = place.lab.state
     file = state / "pki" / "server.crt"
-    made = expired(file.read_bytes(), (state / "ca.crt").read_bytes(), (state / "pki" / "ca.key").read_bytes(), datetime.now(UTC))
+    old = file.read_bytes()
+    found = holders(place.kubectl("").everything("secrets", "--field-selector=type=kubernetes.io/tls"), old)
+    if not found:
+        raise ChaosError("no Secret holds the certificate of .lab: make up puts it there")
+    made = expired(old, (state / "ca.crt").read_bytes(), (state / "pki" / "ca.key").read_bytes(), datetime.now(UTC))
     file.write_bytes(made)
     patch = json.dumps({"data": {"tls.crt": base64.b64encode(made).decode()}})
-    place.kubectl().text("patch", "secret", SECRET, "--namespace", place.kubectl().namespace, "--patch", patch)
+    for namespace, name in found:
+        place.kubectl(namespace).text("patch", "secret", name, "--namespace", namespace, "--patch", patch)
 
 
 def settings(record: dict) -> dict:

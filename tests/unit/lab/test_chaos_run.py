@@ -1,5 +1,6 @@
 """A run of faults: undone whatever happens, reported as it was, not run twice; and what it refuses."""
 
+import base64
 import json
 import os
 import re
@@ -243,6 +244,24 @@ def test_cluster_that_was_there_before_is_spared(monkeypatch, capsys):
 def test_settings_of_a_lab_are_given_again_and_nothing_else():
     record = {"lab_name": "x", "kind_ports": [{"node": 1}], "lab_made_of": {"kubelet": "1"}, "vars_values.database.claim.size": "1Gi"}
     assert expiry.settings(record) == {"lab_name": "x", "kind_ports": [{"node": 1}]}
+
+
+def test_every_copy_of_a_certificate_is_found_and_no_other():
+    def secret(namespace, text):
+        return {"metadata": {"namespace": namespace, "name": "tls"}, "data": {"tls.crt": base64.b64encode(text).decode(), "tls.key": ""}}
+
+    secrets = [secret("vars", b"ours"), secret("argocd", b"ours"), secret("other", b"theirs"), {**secret("empty", b"ours"), "data": {}}]
+    assert expiry.holders(secrets, b"ours") == [("vars", "tls"), ("argocd", "tls")]
+
+
+def test_certificate_that_no_secret_holds_is_left_as_it_is(tmp_path):
+    (tmp_path / "pki").mkdir()
+    (tmp_path / "pki" / "server.crt").write_bytes(b"ours")
+    nothing = type("Kubectl", (), {"everything": lambda self, *words: []})
+    place = type("Place", (), {"lab": type("Lab", (), {"state": tmp_path}), "kubectl": lambda self, namespace: nothing()})
+    with pytest.raises(ChaosError, match="no Secret holds the certificate"):
+        expiry.expire(place())
+    assert (tmp_path / "pki" / "server.crt").read_bytes() == b"ours"
 
 
 @pytest.mark.parametrize(("output", "said"), [("", "exit code 3"), ("a\nb", "b"), ("x\n[ERROR]: Task failed: no\nrecap", "[ERROR]: Task failed: no")])
