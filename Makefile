@@ -11,6 +11,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 BUNDLE ?=
 GIVEN = $(if $(filter file,$(origin NAME)),,-e '{"lab_name": "$(NAME)"}') $(VARS) $(if $(BUNDLE),-e lab_source=bundle -e lab_bundle="$(abspath $(BUNDLE))")
 ANSIBLE = $(BIN)/ansible-playbook $(GIVEN)
+# What is no option would be taken for a playbook.
+$(if $(filter-out -%,$(firstword $(VARS))),$(error VARS are options of ansible-playbook: VARS="-e $(VARS)"))
 WHEELS := $(VENV)/wheels
 PIP := $(BIN)/pip install --quiet --no-compile --require-hashes
 FROM := $(if $(BUNDLE)$(wildcard $(WHEELS)),--no-index --find-links $(WHEELS))

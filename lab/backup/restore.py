@@ -117,6 +117,8 @@ def main(argv: list[str]) -> int:
             newest = there[-1].relative_to(lab.checkout) if there else "... (there is no backup yet: make backup)"
             raise BackupError(f"which backup? make restore FILE={newest}")
         content, before = restore(Server.of(lab), Path(args.file), lab.state / "backups")
-        return [f"{content.rows:,} variables are as in {args.file}; what was there before: {before.relative_to(lab.checkout)}"]
+        unchecked = [] if sum_of(Path(args.file)).is_file() else [
+            f"not checked, as there is no {sum_of(Path(args.file)).name} beside it: whether the file is as it was written"]  # fmt: skip
+        return [*unchecked, f"{content.rows:,} variables are as in {args.file}; what was there before: {before.relative_to(lab.checkout)}"]
 
     return state.answer(have, "restore", BackupError)

@@ -78,6 +78,8 @@ def build(
     command: list[str | Path] = [
         "docker",
         "build",
+        # A step that fails leaves its container otherwise, which nothing of the lab would remove.
+        "--force-rm",
         "--network",
         "host",
         "--tag",

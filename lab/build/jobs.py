@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# How many lines of a failed job's log are shown where the user looks.
+SHOWN = 12
+
 
 class JobError(Exception):
     """A job failed; the message says which, why, and where its log is."""
@@ -49,11 +52,14 @@ class Progress:
             self.say(f"build: {job.name} done in {seconds:.0f} s ({self._done}/{self._total}{rest})")
             return seconds
 
-    def fail(self, job: Job, failure: JobError) -> None:
-        """Note that `job` failed."""
+    def fail(self, job: Job, failure: JobError, log: Path) -> None:
+        """Note that `job` failed, with the end of its log: a compiler says what is wrong some lines before the last."""
         with self._lock:
             self._started.pop(job.name, None)
             self.say(f"build: FAILED {failure}")
+            lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            for line in lines[-SHOWN:]:
+                self.say(f"  | {line}")
 
     def say(self, line: str) -> None:
         """Write one line where the user looks."""
@@ -89,7 +95,7 @@ def run(jobs: list[Job], lanes: dict[str, int], logs: Path, progress: Progress) 
             failure = JobError(f"{job.name}: {error} (log: {log})")
             with changed:
                 failures.append(failure)
-            progress.fail(job, failure)
+            progress.fail(job, failure, log)
         finally:  # whatever happened: who waits would wait for ever
             with changed:
                 active[job.lane] -= 1

@@ -35,10 +35,15 @@ def origin(checkout: Path) -> str:
         return "a checkout without commits"
 
 
+def say(what: str, timeout: float) -> None:
+    """Say what is waited for, and for how many seconds at most."""
+    print(f"  {what}, until it is Synced and Healthy, at most {timeout:.0f} s", file=sys.stderr, flush=True)
+
+
 def roll(lab: Lab, branch: Images, images: tuple[str, str], message: str, timeout: float) -> float:
     """Name the images on the branch and wait until they run, which is said beforehand; return the seconds that took."""
     start = time.monotonic()
-    print(f"  rolling out {tag_of(images[0])}, until it is Synced and Healthy, at most {timeout:.0f} s", file=sys.stderr, flush=True)
+    say(f"rolling out {tag_of(images[0])}", timeout)
     commit = branch.write(*images, message)
     application.wait(lab, ["", commit], timeout)
     return time.monotonic() - start
@@ -60,6 +65,7 @@ def deploy(lab: Lab, timeout: float) -> list[str]:
         images = make(lab)
     built, before = time.monotonic() - start, branch.history()[0]
     if images == before.images:
+        say(f"{before.tag} is on the branch already", timeout)
         application.wait(lab, ["", before.commit], timeout)
         return [f"nothing to deploy: {before.tag} runs, Synced and Healthy"]
     try:

@@ -6,16 +6,19 @@ A Job of that image does it, since the database keeps how each migration is undo
 from __future__ import annotations
 
 import json
+import sys
 import time
 
 from lab.gitops import GitopsError, application, state
-from lab.gitops.images import Images
+from lab.gitops.images import Entry, Images
 from lab.gitops.state import SERVICE, Lab
 from lab.kubectl import ClusterError, Kubectl
 
 JOB = "schema-down"
 # Seconds the Job may take.
 TIMEOUT = 180
+# Seconds that pods of another image may take to end: longer than one may take to answer its last requests.
+LEAVE = 60
 
 
 def needing(pods: list[dict], web: str) -> list[str]:
@@ -23,6 +26,19 @@ def needing(pods: list[dict], web: str) -> list[str]:
     return sorted(pod["metadata"]["name"] for pod in pods
                   if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
                   and {item["image"] for item in pod["spec"]["containers"] if item["name"] == "web"} != {web})  # fmt: skip
+
+
+def wait_until_none_needs(cluster: Kubectl, wanted: Entry, clock=time) -> None:
+    """Return once no pod runs another image than the one `wanted`, which is said where it takes time. Raises GitopsError."""
+    end, said = clock.monotonic() + LEAVE, False
+    while left := needing(cluster.everything("pods", "--selector", "app.kubernetes.io/component=web"), wanted.web):
+        names = ", ".join(left)
+        if clock.monotonic() >= end:
+            raise GitopsError(f"{names} runs another image than {wanted.tag} and may need the schema, and is still there after {LEAVE} s (make status)")
+        if not said:
+            print(f"  waiting until {names} is gone, which may need the schema, at most {LEAVE} s", file=sys.stderr, flush=True)
+            said = True
+        clock.sleep(0.5)
 
 
 def job_from(migrations: dict, image: str) -> dict:
@@ -67,9 +83,7 @@ def schema_down(lab: Lab, cluster: Changing, clock=time) -> str:
         raise GitopsError("the lab's git server has no branch lab-values: make up makes it")
     wanted = branch.history()[0]
     application.wait(lab, ["", commit], TIMEOUT)
-    pods = cluster.everything("pods", "--selector", "app.kubernetes.io/component=web")
-    if left := needing(pods, wanted.web):
-        raise GitopsError(f"{', '.join(left)} runs another image than {wanted.tag} and may need the schema: wait until it is gone (make status)")
+    wait_until_none_needs(cluster, wanted, clock)
     migrations = json.loads(cluster.text("get", "job", "migrations", "--namespace", SERVICE, "--output=json"))
     cluster.remove()
     cluster.create(job_from(migrations, wanted.migrations))

@@ -23,6 +23,8 @@ BEFORE = {"lab_workers": 0}
 RUN = "ansible-playbook"
 # What is recorded for those who read it: a load balancer's address is not known before there is one.
 MAY_CHANGE = ("lab_address",)
+# What follows from other settings is refused by their names.
+FOLLOWS = {"kind_ports": ("lab_http_port", "lab_https_port"), "registry_port": ("lab_registry_port",)}
 # What leads to a cluster that was created completely.
 LEADS = ("cluster.id", "kubeconfig", "bin/kubectl", "bin/helm")
 
@@ -35,9 +37,11 @@ def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
         return []
     except (OSError, yaml.YAMLError) as error:
         return [Finding("record", f"{record} cannot be read ({str(error).splitlines()[0]}): make down, then make up")]
-    return [Finding("record", f"this lab was made with {key}={text(was)} and cannot change to {text(asked[key])}: make down first, or "
-                              f"leave {key} as it was{back(key, was)}")
-            for key, was in (BEFORE | recorded if recorded else {}).items() if key in asked and key not in MAY_CHANGE and text(asked[key]) != text(was)]
+    changed = {key: was for key, was in (BEFORE | recorded if recorded else {}).items()
+               if key in asked and key not in MAY_CHANGE and text(asked[key]) != text(was)}  # fmt: skip
+    return [Finding("record", f"this lab was made with {key}={text(was)} and cannot change to {text(asked[key])}: leave {key} as it was"
+                              f"{back(key, was)}, or have a new lab (make backup keeps the variables, make down takes this one away)")
+            for key, was in changed.items() if not any(other in changed for other in FOLLOWS.get(key, ()))]  # fmt: skip
 
 
 def text(value: Any) -> str:

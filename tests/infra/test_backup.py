@@ -27,6 +27,12 @@ def test_restored_variables_are_served(lab, client, variable, made):
     assert client.get(f"/var/{variable}").text == f"{variable} = kept"
 
 
+def test_backup_without_its_checksum_says_what_was_not_checked(lab, made, capsys):
+    dump.sum_of(made).unlink()
+    assert restore.main([f"--name={lab.name}", str(made)]) == 0
+    assert capsys.readouterr().out.startswith(f"not checked, as there is no {made.name}.sha256 beside it: ")
+
+
 def test_damaged_backup_changes_nothing(lab, client, variable, made, capsys):
     made.write_bytes(made.read_bytes()[:-1])
     assert restore.main([f"--name={lab.name}", str(made)]) == 1

@@ -31,6 +31,12 @@ def test_a_name_of_the_machines_own_is_no_labs():
     assert '--name="lab"' in would_run("status", NAME="of-this-machine")
 
 
+def test_variables_without_their_option_are_refused_with_what_to_type():
+    done = subprocess.run(["make", "--dry-run", "up", "VARS=lab_replicas=5"], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert 'VARS are options of ansible-playbook: VARS="-e lab_replicas=5"' in done.stderr
+
+
 def test_variables_and_bundle_come_along(tmp_path):
     said = would_run("up", "NAME=two", "VARS=-e lab_replicas=5", f"BUNDLE={tmp_path}/b.tar.zst")
     assert all(word in said for word in ('"two"', "lab_replicas=5", "lab_source=bundle"))

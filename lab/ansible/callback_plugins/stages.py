@@ -20,12 +20,15 @@ description:
   - Ansible shows what a task printed when the task is over. So one that has run for a second is named, with the longest time it may
     take, and again every half minute; lines that a build adds to logs/progress.log of the lab's state folder are shown as they come.
   - At the end a table says how long each stage took, and which tasks took longest; the same goes to reports/stages.json.
+  - Where a play fails, its reason is the last thing that is said, below the table, and without Ansible's own lines around it.
 """
 
 # Seconds after which a task is worth a line, and between two lines on the same one.
 FIRST, AGAIN = 1.0, 30.0
 # How many of the slowest tasks are named at the end, and the seconds from which on one is.
 NAMED, LEAST = 3, 1.0
+# How many lines of what a failed command said are shown again at the end.
+SHOWN = 12
 
 
 class Stages:
@@ -83,6 +86,14 @@ class Stages:
         return lines + (["", "what took longest:"] if named else []) + [f"  {took:.1f} s in {stage}: {name}" for took, stage, name in named]
 
 
+def reason(result: dict) -> list[str]:
+    """Return why a task failed, as lines: of a loop its first item's reason, of a command the end of its standard error, too."""
+    result = next((item for item in result.get("results", []) if item.get("failed")), result)
+    message = result.get("msg") or result.get("censored") or "no reason given"
+    lines = [str(line) for line in message] if isinstance(message, list) else str(message).splitlines()
+    return lines + [f"  {line}" for line in (result.get("stderr_lines") or [])[-SHOWN:]]
+
+
 class CallbackModule(CallbackBase):
     """Tell Ansible's events to `Stages`, and follow the lab's progress file."""
 
@@ -96,6 +107,7 @@ class CallbackModule(CallbackBase):
         self._stages = Stages(lambda line: self._display.display(line, color="cyan"))
         self._began = time.monotonic()
         self._state: Path | None = None
+        self._failure: tuple[str, list[str]] | None = None
         self._stop = threading.Event()
         self._follower: threading.Thread | None = None
 
@@ -131,6 +143,11 @@ class CallbackModule(CallbackBase):
         role = _outermost_role(task)
         self._stages.begin(role.get_name() if role else "playbook", _outcome(role) if role else "", task.get_name().strip().rpartition(" : ")[2])
 
+    def v2_runner_on_failed(self, result, ignore_errors=False) -> None:
+        """Keep why a task failed; the last one is what a play ended for."""
+        if not ignore_errors:
+            self._failure = (result.task.get_name().strip(), reason(result.result))
+
     def v2_playbook_on_stats(self, stats) -> None:
         """Print the table, and leave it where benchmarks find it."""
         self._stages.end()
@@ -146,6 +163,11 @@ class CallbackModule(CallbackBase):
             reports = self._state / "reports"
             reports.mkdir(exist_ok=True)
             (reports / "stages.json").write_text(json.dumps({"stages": self._stages.seconds, "total": total}, indent=1))
+        if self._failure and any(stats.failures.values()):
+            task, lines = self._failure
+            self._display.banner(f"FAILED: {task}", color="red")
+            for line in lines:
+                self._display.display(line, color="red")
 
 
 def _outermost_role(task):

@@ -2,7 +2,9 @@
 
 import pytest
 
-from lab.gitops.schema import JOB, ended, job_from, needing
+from lab.gitops import GitopsError
+from lab.gitops.schema import JOB, LEAVE, ended, job_from, needing, wait_until_none_needs
+from tests.unit.clock import Clock
 
 
 def pod(name, image, phase="Running", **metadata):
@@ -19,6 +21,37 @@ def test_pod_on_its_way_out_still_needs_it():
 
 def test_pod_that_ended_needs_nothing():
     assert needing([pod("b", "web:2", "Failed")], "web:1") == []
+
+
+class Cluster:
+    """Pods that are there at so many looks, and gone at the next."""
+
+    def __init__(self, looks):
+        self.looks = looks
+
+    def everything(self, *words):
+        self.looks -= 1
+        return [pod("a", "web:1"), *([pod("b", "web:2", deletionTimestamp="now")] if self.looks >= 0 else [])]
+
+
+WANTED = type("Entry", (), {"web": "web:1", "tag": "1"})
+
+
+def test_pods_of_another_image_are_waited_for_and_that_is_said_once(capsys):
+    clock = Clock()
+    wait_until_none_needs(Cluster(4), WANTED, clock)
+    assert clock.monotonic() == 2
+    assert capsys.readouterr().err == f"  waiting until b is gone, which may need the schema, at most {LEAVE} s\n"
+
+
+def test_nothing_is_said_where_nothing_is_to_wait_for(capsys):
+    wait_until_none_needs(Cluster(0), WANTED, Clock())
+    assert capsys.readouterr().err == ""
+
+
+def test_pod_that_stays_keeps_its_schema():
+    with pytest.raises(GitopsError, match=f"b runs another image than 1 .* still there after {LEAVE} s"):
+        wait_until_none_needs(Cluster(1000), WANTED, Clock())
 
 
 MIGRATIONS = {

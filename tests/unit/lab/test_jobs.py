@@ -171,9 +171,21 @@ def test_failed_job_is_no_longer_under_way(tmp_path, said):
     first, second = Job("first", print, "one"), Job("second", print, "two")
     progress.start(first)
     progress.start(second)
-    progress.fail(first, JobError("first: no"))
+    (tmp_path / "first.log").write_text("")
+    progress.fail(first, JobError("first: no"), tmp_path / "first.log")
     progress.end(second)
     assert said()[-2:] == ["build: FAILED first: no", "build: second done in 0 s (1/2)"]
+
+
+def test_end_of_a_failed_jobs_log_is_shown(tmp_path, said):
+    def compiles(log):
+        log.write_text("".join(f"line {number}\n\n" for number in range(1, 31)))
+        raise RuntimeError("go exited with 1")
+
+    with pytest.raises(JobError):
+        run([Job("etcd", compiles, "one")], LANES, tmp_path / "logs", Progress(tmp_path / "progress.log", 1))
+    assert said()[1].startswith("build: FAILED etcd: go exited with 1 (log: ")
+    assert said()[2:] == [f"  | line {number}" for number in range(19, 31)]
 
 
 class Gone:

@@ -67,8 +67,15 @@ def test_a_setting_that_differs_from_the_record_is_refused_by_name(tmp_path):
     assert living.changed_settings(record, {"lab_source": "packages", "lab_http_port": "8080"}) == []
     found = living.changed_settings(record, {"lab_source": "bundle", "lab_http_port": 8080})
     assert [f.message for f in found] == [
-        "this lab was made with lab_source=packages and cannot change to bundle: make down first, or leave lab_source as it was "
-        "(-e lab_source=packages)"]
+        "this lab was made with lab_source=packages and cannot change to bundle: leave lab_source as it was (-e lab_source=packages), "
+        "or have a new lab (make backup keeps the variables, make down takes this one away)"]
+
+
+def test_port_is_refused_by_the_name_that_it_was_given_under(tmp_path):
+    record = tmp_path / "lab.yml"
+    record.write_text("lab_http_port: 8080\nkind_ports: [{host: 8080, node: 30080}]\n")
+    (found,) = living.changed_settings(record, {"lab_http_port": 8090, "kind_ports": [{"host": 8090, "node": 30080}]})
+    assert found.message.startswith("this lab was made with lab_http_port=8080 and cannot change to 8090: ")
 
 
 def test_lab_from_before_there_were_workers_has_none(tmp_path):
@@ -121,10 +128,10 @@ def test_settings_are_compared_whether_written_as_numbers_or_text(tmp_path):
     assert living.changed_settings(record, asked) == []
     found = living.changed_settings(record, {"kind_ports": [{"node": 30081, "host": 8080}], "vars_values.database.claim.size": "2Gi"})
     assert [f.message for f in found] == [
-        "this lab was made with kind_ports=[{host: 8080, node: 30080}] and cannot change to [{host: 8080, node: 30081}]: make down first, or leave "
-        "kind_ports as it was",
-        "this lab was made with vars_values.database.claim.size=1Gi and cannot change to 2Gi: make down first, or leave "
-        "vars_values.database.claim.size as it was"]
+        "this lab was made with kind_ports=[{host: 8080, node: 30080}] and cannot change to [{host: 8080, node: 30081}]: leave "
+        "kind_ports as it was, or have a new lab (make backup keeps the variables, make down takes this one away)",
+        "this lab was made with vars_values.database.claim.size=1Gi and cannot change to 2Gi: leave "
+        "vars_values.database.claim.size as it was, or have a new lab (make backup keeps the variables, make down takes this one away)"]
 
 
 def test_living_lab_without_its_passwords_is_refused_with_what_to_type(tmp_path):

@@ -1,9 +1,13 @@
 """What a play says of itself while it runs: its stages, what takes long, and what took longest."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.unit.clock import Clock
 
@@ -79,6 +83,30 @@ def test_stage_that_comes_twice_is_added_up(stages, clock):
         clock.sleep(took)
     stages.end()
     assert stages.seconds == {"images": 7, "kind": 1}
+
+
+@pytest.mark.parametrize(("result", "lines"), [
+    ({"msg": "port 1 is in use\nport 2 is in use"}, ["port 1 is in use", "port 2 is in use"]),
+    ({"msg": ["Application vars: OutOfSync", "sync Failed"]}, ["Application vars: OutOfSync", "sync Failed"]),
+    ({"msg": "non-zero return code", "stderr_lines": [str(line) for line in range(20)]},
+     ["non-zero return code", *(f"  {line}" for line in range(8, 20))]),
+    ({"msg": "One or more items failed", "results": [{"msg": "fine"}, {"failed": True, "msg": "no such pod"}]}, ["no such pod"]),
+    ({"censored": "the output has been hidden"}, ["the output has been hidden"]),
+    ({}, ["no reason given"]),
+])  # fmt: skip
+def test_reason_of_a_failure_is_the_tasks_own(plugin, result, lines):
+    assert plugin.reason(result) == lines
+
+
+def test_reason_is_the_last_thing_that_is_said(tmp_path):
+    playbook = tmp_path / "play.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [
+        {"name": "Let pass", "ansible.builtin.fail": {"msg": "of no matter"}, "ignore_errors": True},
+        {"name": "Refuse", "ansible.builtin.fail": {"msg": "one\ntwo"}}]}]))  # fmt: skip
+    done = subprocess.run([Path(sys.executable).with_name("ansible-playbook"), playbook], cwd=PLUGIN.parents[3], capture_output=True, text=True,
+                          timeout=120, check=False, env={**os.environ, "ANSIBLE_NOCOLOR": "1"})  # fmt: skip
+    *_, banner, first, second = done.stdout.strip().splitlines()
+    assert (done.returncode, banner.strip(" *"), first, second) == (2, "FAILED: Refuse", "one", "two")
 
 
 def test_table_marks_the_slowest_stage_and_names_the_slowest_tasks(stages, clock):
