@@ -47,9 +47,9 @@ def provider(image: str, components: catalog.Catalog) -> str | None:
     try:
         return components.by_image(image).name
     except catalog.CatalogError:
-        # What is built from the checkout is under the lab's own registry, whose port the catalog leaves open.
+        # What has no name of upstream's is under the lab's own registry, whose port the catalog leaves open.
         path = image.partition("/")[2].rpartition(":")[0]
-        own = [item for item in components.components.values() if item.image and "{key}" in item.image]
+        own = [item for item in components.components.values() if item.image and "{registry_port}" in item.image]
         return next((item.name for item in own if item.image.partition("/")[2].rpartition(":")[0] == path), None)
 
 

@@ -229,6 +229,8 @@ def running(cluster, plan):
 @pytest.mark.own_cluster
 @pytest.mark.parametrize("name", LASTING)
 def test_component_runs_in_the_catalogs_version(running, plan, name):
+    if name not in plan.catalog.components:
+        pytest.skip(f"kind's node image brings {name}, in a version that is the image's own")
     component = plan.catalog[name]
     parts = {plan.catalog[item].part for item in running}
     if component.part not in parts and component.part in PARTS:

@@ -35,8 +35,9 @@ CHECKOUT = Path(__file__).parents[2]
 CHARTS = {"traefik": "roles/traefik/files/chart", "kube-prometheus-stack": "roles/monitoring/files/chart"}
 # What kubeadm asks for by a tag of its own.
 ALSO = {"coredns": ["registry.k8s.io/coredns/coredns:v1.12.1"]}
-# What keeps the version that was built: its operator goes by the tag when it chooses the flags, and Debian's does not know newer ones.
-AS_BUILT = ("alertmanager",)
+# What keeps the version that was built. Alertmanager: its operator goes by the tag when it chooses the flags, and Debian's does not know
+# newer ones. The node: it says itself which version it is.
+AS_BUILT = ("alertmanager", "node")
 # Argo CD's chart copies its program by `cp --update=none`, which coreutils have since 9.3; Debian 12's do not.
 COPY = """#!/bin/sh
 [ "$1" = --update=none ] && shift
@@ -72,9 +73,17 @@ def places(upstream: catalog.Catalog) -> dict[str, str]:
     return {name: address.partition("://")[2] for name, address in {**charts, **tools}.items()}
 
 
+def stated() -> dict:
+    """Return the catalog's data, with the versions that were built where upstream's would not do."""
+    data = catalog.read()
+    for name in AS_BUILT:
+        data["components"][name]["upstream"]["version"] = data["components"][name]["packages"]["version"]
+    return data
+
+
 def plan(source: str) -> Plan:
     """Return the plan of a source, over what was built."""
-    return Plan(catalog.load(source), Store(cache_dir()), CHECKOUT)
+    return Plan(catalog.Catalog(stated(), source), Store(cache_dir()), CHECKOUT)
 
 
 def fill(registry: int, log: Path, scratch: Path) -> str:
@@ -111,7 +120,8 @@ def through_engine(built: Plan, name: str, target: str, log: Path, scratch: Path
 def with_network(built: Plan, scratch: Path) -> Path:
     """Return the layout of a node that brings its own network, as kind's do; here that is kube-router."""
     base = built.artifact("node") / "oci"
-    manifest = (built.artifact("kube-router") / "manifest.yaml").read_bytes()
+    # Under the label by which kind's is known.
+    manifest = (built.artifact("kube-router") / "manifest.yaml").read_bytes().replace(b"k8s-app: kube-router", b"k8s-app: kindnet")
     layer = built.layouts.layer([Entry("kind/manifests/default-cni.yaml", manifest, 0o644)])
     built.layouts.image(scratch / "node", [layer], built.layouts.config(base)["config"], base)
     return scratch / "node"
@@ -130,7 +140,7 @@ def publish(root: Path, charts: Path | None, digest: str) -> Path:
 
     `charts` is a folder with upstream's real charts as archives; without one, the lab's own stand in.
     """
-    data, upstream, built = catalog.read(), catalog.load("upstream"), plan("packages")
+    data, upstream, built = stated(), plan("upstream").catalog, plan("packages")
     for name, item in upstream.components.items():
         folder, entry = root / name, data["components"][name]["upstream"]["build"]
         if item.kind == "download":
@@ -150,8 +160,6 @@ def publish(root: Path, charts: Path | None, digest: str) -> Path:
         elif item.pulled and name not in built.catalog.components:
             # No package registry has it, so nothing can stand in for it.
             del data["components"][name]["upstream"]
-    for name in AS_BUILT:
-        data["components"][name]["upstream"]["version"] = built.catalog.components[name].version
     data["components"]["node"]["upstream"]["build"]["digest"] = digest
     (root / "catalog.yml").write_text(yaml.safe_dump(data))
     return root / "catalog.yml"

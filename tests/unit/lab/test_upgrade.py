@@ -121,3 +121,7 @@ def test_nothing_of_anybody_elses_is_restarted(lab):
                                               ("localhost:5001/mine/other:1", None), ("example.org/x/y:1", None)])  # fmt: skip
 def test_component_of_an_image(image, name):
     assert upgrade.provider(image, COMPONENTS) == name
+
+
+def test_what_upstream_lacks_is_found_under_the_labs_own_registry():
+    assert upgrade.provider("localhost:20002/cluster-lab/git:bookworm", catalog.load("upstream")) == "git"
