@@ -1,12 +1,14 @@
 """Which lab a target is for: the one that NAME says, also where a play does it."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed: what its targets run was not checked")
 
 
 def would_run(*words, **environment):
@@ -29,6 +31,11 @@ def test_without_a_name_the_play_decides(target):
 
 def test_a_name_of_the_machines_own_is_no_labs():
     assert '--name="lab"' in would_run("status", NAME="of-this-machine")
+
+
+@pytest.mark.parametrize("name", ["a b", "x;id", ""])
+def test_a_name_reaches_a_verb_as_it_was_typed(name):
+    assert would_run("status", f"NAME={name}").endswith(f'python -m lab status --name="{name}"\n')
 
 
 def test_variables_without_their_option_are_refused_with_what_to_type():

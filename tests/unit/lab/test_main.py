@@ -1,5 +1,4 @@
 """The dispatcher: verbs are listed, loaded only when called, and refused by name."""
-import shutil
 import subprocess
 import sys
 import types
@@ -64,12 +63,3 @@ def test_a_reader_that_goes_away_ends_a_verb_without_a_trace():
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as verb:
         verb.stdout.close()
         assert (verb.stderr.read(), verb.wait()) == (b"", 141)
-
-
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed: what it does with a name was not checked")
-@pytest.mark.parametrize("name", ["a b", "x;id", ""])
-def test_a_name_reaches_a_verb_as_it_was_typed(name):
-    # Called by make itself, it would name the folder before and after.
-    words = ["make", "--dry-run", "--no-print-directory", "--assume-old=.venv/done", "status", f"NAME={name}"]
-    text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert text.endswith(f'python -m lab status --name="{name}"\n')
