@@ -21,6 +21,8 @@ from lab.kubectl import ClusterError, Kubectl
 VARIABLES = 16
 # Seconds a reply may take.
 PATIENCE = 10
+# Seconds that the proxy may take to know a replica that is ready: Traefik takes changes in every 2 s.
+KNOWN = 10
 # How far a replica's share may be from an even one, in percentage points, where so many requests were sent.
 TOLERANCE, ENOUGH = 1.0, 1000
 # Characters of a bar that stands for all requests, and wrong replies that are shown.
@@ -64,6 +66,13 @@ async def send(session: aiohttp.ClientSession, variables: Sequence[tuple[str, st
         return [await ask(session, variables[number % len(variables)], f"balance-{run}-{number}") for number in left]
 
     return [reply for replies in await asyncio.gather(*(work() for _ in range(at_once))) for reply in replies]
+
+
+async def until_known(session: aiohttp.ClientSession, variable: tuple[str, str], pods: Sequence[str], clock=time) -> None:
+    """Ask until each pod has answered, for KNOWN seconds at most: one that has just become ready is not known to the proxy yet."""
+    end, missing = clock.monotonic() + KNOWN, set(pods)
+    while missing and clock.monotonic() < end:
+        missing.discard((await ask(session, variable, f"balance-{uuid.uuid4().hex[:12]}")).pod)
 
 
 def open_session(lab: Lab) -> aiohttp.ClientSession:
@@ -131,6 +140,7 @@ async def balance(lab: Lab, cluster: Kubectl, rounds: Sequence[tuple[int, int]],
         try:
             for name, value in variables:
                 await (await session.put(f"/var/{name}", data=value, headers={"Content-Type": "text/plain"})).read()
+            await until_known(session, variables[0], before)
             for count, at_once in rounds:
                 start = time.monotonic()
                 replies = await send(session, variables, count, at_once)

@@ -102,7 +102,8 @@ def test_even_split_is_said_with_a_bar_for_each_pod(even):
 
 
 def test_every_request_has_a_connection_of_its_own(even):
-    assert len(even[0].connections) == 1020
+    # Two before it: one for each replica to be known.
+    assert len(even[0].connections) == 1022
 
 
 def test_no_more_requests_are_under_way_than_asked_for(even):
@@ -129,10 +130,17 @@ def test_replica_that_gets_more_than_its_share_is_named():
     assert [line.partition(" %")[0] for line in found] == ["web-a has 66.67", "web-b has 33.33"]
 
 
-def test_replica_that_gets_nothing_is_named():
+def test_replica_that_gets_nothing_is_named(monkeypatch):
+    monkeypatch.setattr(balance, "KNOWN", 0.1)
     said, found = run(Service(pods=["web-a"]), rounds=[(1000, 10)])
     assert found[-1].startswith("web-b has 0.00 % of the requests")
     assert Counter(line.split()[0] for line in said.splitlines() if "web-" in line)["web-b"] == 1
+
+
+def test_replica_that_is_known_late_is_waited_for():
+    said, found = run(Service(pods=["web-a"] * 30 + ["web-b", "web-a"] * 20), rounds=[(20, 20)])
+    assert found == []
+    assert "web-b        10" in said
 
 
 def test_twenty_requests_prove_no_share():
