@@ -29,6 +29,7 @@ def test_restored_variables_are_served(lab, client, variable, made):
 
 def test_backup_without_its_checksum_says_what_was_not_checked(lab, made, capsys):
     dump.sum_of(made).unlink()
+    capsys.readouterr()
     assert restore.main([f"--name={lab.name}", str(made)]) == 0
     assert capsys.readouterr().out.startswith(f"not checked, as there is no {made.name}.sha256 beside it: ")
 
