@@ -118,7 +118,8 @@ def make_cluster(folder: Path) -> Standin:
     shelf.wait(60)
     registry.push(plan, names, shelf, folder / "push.log")
     # Mirrors for what the cluster itself is made of, and the name by which the user's images are pushed and pulled.
-    registry.configure_mirrors(["docker.io", "registry.k8s.io", f"localhost:{REGISTRY}"], f"{NAME}-registry:5000", folder / "certs.d")
+    mirrors = registry.own_hosts(["docker.io", "registry.k8s.io", f"localhost:{REGISTRY}"], f"{NAME}-registry:5000")
+    registry.configure_mirrors(mirrors, folder / "certs.d")
     ports = [{"containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1"} for inside, outside in ((30080, HTTP), (30443, HTTPS))]
     mount = {"hostPath": str(folder / "certs.d"), "containerPath": "/etc/containerd/certs.d"}
     dns = {"kind": "ClusterConfiguration", "dns": {"imageTag": plan.reference("coredns").rpartition(":")[2]}}

@@ -38,9 +38,9 @@ ALSO = {"coredns": ["registry.k8s.io/coredns/coredns:v1.12.1"]}
 # What keeps the version that was built. Alertmanager: its operator goes by the tag when it chooses the flags, and Debian's does not know
 # newer ones. The node: it says itself which version it is.
 AS_BUILT = ("alertmanager", "node")
-# Argo CD's chart copies its program by `cp --update=none`, which coreutils have since 9.3; Debian 12's do not.
+# Argo CD's chart copies its program by `cp --update=none`, which coreutils have since 9.3; Debian 12's do not. Its manifest says `-n`.
 COPY = """#!/bin/sh
-[ "$1" = --update=none ] && shift
+case $1 in --update=none | -n) shift ;; esac
 exec install "$@"
 """
 
