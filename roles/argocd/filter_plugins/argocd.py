@@ -21,10 +21,10 @@ BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 BCRYPT64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def argocd_objects(path, namespace, parts, data):
+def argocd_objects(path, namespace, parts, data, environment):
     """Return the objects of the manifest at `path` for `namespace`: with the optional `parts`, and `data` in its ConfigMaps and Secrets.
 
-    `data` holds, by object name, what is added to its `data`. Pods are made anew when the settings change that they read
+    `data` holds, by object name, what is added to its `data`; `environment` is for every container. Pods are made anew when the settings change that they read
     at their start.
     """
     if unknown := set(parts) - set(OPTIONAL):
@@ -47,6 +47,7 @@ def argocd_objects(path, namespace, parts, data):
         if template:
             template["metadata"].setdefault("annotations", {})["cluster-lab/settings"] = digest
             for container in template["spec"]["containers"]:
+                container["env"] = [*container.get("env", []), *({"name": name, "value": value} for name, value in environment.items())]
                 if "readinessProbe" in container:
                     container["readinessProbe"]["periodSeconds"] = READINESS_PERIOD
         result.append(document)

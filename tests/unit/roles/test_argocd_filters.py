@@ -11,10 +11,11 @@ import yaml
 errors = pytest.importorskip("ansible.errors", reason="Ansible is not installed: the filters of the role argocd were not checked")
 
 PLUGIN = Path(__file__).parents[3] / "roles/argocd/filter_plugins/argocd.py"
+CONTAINER = {"name": "s", "env": [{"name": "A", "value": "1"}], "readinessProbe": {"periodSeconds": 30}}
 SERVER = {
     "kind": "Deployment",
     "metadata": {"name": "argocd-server", "labels": {"app.kubernetes.io/name": "argocd-server"}},
-    "spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "s", "readinessProbe": {"periodSeconds": 30}}]}}},
+    "spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [CONTAINER]}}},
 }
 MANIFEST = [
     SERVER,
@@ -40,7 +41,7 @@ def made(plugin, tmp_path_factory):
     path.write_text(yaml.safe_dump_all(MANIFEST))
 
     def make(parts=(), **data):
-        return {document["kind"]: document for document in plugin.argocd_objects(str(path), "other", list(parts), data)}
+        return {document["kind"]: document for document in plugin.argocd_objects(str(path), "other", list(parts), data, {"B": "2"})}
 
     return make
 
@@ -72,6 +73,11 @@ def test_unknown_part_is_refused_by_name(made):
 
 def test_data_is_added(made):
     assert made(**{"argocd-cm": {"new": "2"}})["ConfigMap"]["data"] == {"old": "1", "new": "2"}
+
+
+def test_environment_is_added(made):
+    (container,) = made()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
 
 
 def settings_of(made, **data):
