@@ -193,9 +193,13 @@ def read(path: Path | None = None) -> dict[str, Any]:
     """Return the data of the catalog `path`, or of the one that is read by default; raise CatalogError where it cannot be read."""
     path = path or catalog_file()
     try:
-        return yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except OSError as error:
-        raise CatalogError(f"catalog: {path} cannot be read ({error.strerror}): check LAB_CATALOG") from None
+        data = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise CatalogError(f"catalog: {path} cannot be read ({why}): check LAB_CATALOG") from None
+    if not isinstance(data, dict) or not isinstance(data.get("components"), dict):
+        raise CatalogError(f"catalog: {path} has no components, as lab/catalog.yml has: check LAB_CATALOG")
+    return data
 
 
 def sources(path: Path | None = None) -> list[str]:

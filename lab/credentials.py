@@ -45,12 +45,13 @@ def main(argv: list[str], checkout: Path = state.CHECKOUT, out=None) -> int:
     options.add_argument("--show", action="store_true", help="print them even where the output is no terminal")
     args = options.parse_args(argv)
     out = out or sys.stdout
-    if not (args.show or out.isatty()):
-        print("credentials: the output is no terminal, and may be kept somewhere: make credentials SHOW=yes prints them all the same", file=sys.stderr)
-        return 1
     try:
-        print("\n".join(listing(state.load(args.name, checkout, up=False))), file=out)
+        found = listing(state.load(args.name, checkout, up=False))
+        if not (args.show or out.isatty()):
+            raise GitopsError("the output is no terminal, and may be kept somewhere: "
+                              f"make credentials SHOW=yes{state.named(args.name)} prints them all the same")
     except GitopsError as error:
         print(f"credentials: {error}", file=sys.stderr)
         return 1
+    print("\n".join(found), file=out)
     return 0

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.catalog import Catalog
+from lab.gitops.state import named
 
 # How these components reach a cluster: with the node image, or by kubeadm when it is created.
 INSTALLS = ("node", "kubeadm")
 NODES = ("node", "nodebase")
 # Whose data directory is of the major version that made it.
 DATA = "postgres"
-# What keeps the variables over a new lab; what was built stays, too.
-COMMANDS = "make backup, make down up, make restore FILE=.lab/{name}/backups/<time>.dump (what was built stays)"
 
 
 def made_of(components: Catalog) -> dict[str, str]:
@@ -29,8 +28,13 @@ def changed(recorded: Mapping[str, str], components: Catalog) -> dict[str, tuple
     return {name: (str(was), now[name]) for name, was in recorded.items() if name in now and now[name] != str(was)}
 
 
+def commands(lab: str) -> str:
+    """Return what keeps the variables over a new lab; what was built stays, too."""
+    name = named(lab)
+    return f"make backup{name}, make down up{name}, make restore{name} FILE=.lab/{lab}/backups/<time>.dump (what was built stays)"
+
+
 def refusal(changes: Mapping[str, tuple[str, str]], name: str) -> str:
     """Return the line that says what cannot change in the lab called `name`, and what to type instead."""
     what = ", ".join(f"{component} {was} -> {now}" for component, (was, now) in changes.items())
-    extra = "" if name == "lab" else f" (each with NAME={name} or VARS='-e lab_name={name}')"
-    return f"what this lab's cluster is made of cannot change while it lives ({what}): {COMMANDS.format(name=name)}{extra}"
+    return f"what this lab's cluster is made of cannot change while it lives ({what}): {commands(name)}"

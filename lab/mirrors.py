@@ -49,6 +49,10 @@ class Mirrors:
         parts = urlsplit(self.hosts.get(host, f"https://{HUB_API if host == HUB else host}"))
         return f"{parts.scheme}://{parts.netloc}/v2{parts.path.rstrip('/')}"
 
+    def named_for(self, host: str) -> str | None:
+        """Return what the user named this host (`host[:port]`) as a mirror for; None where it is no mirror."""
+        return next((key for key, url in self.hosts.items() if urlsplit(url).netloc == host), None)
+
     def context(self) -> ssl.SSLContext:
         """Return how TLS is spoken: by the authorities that this machine trusts, and the user's own."""
         context = ssl.create_default_context()
@@ -67,21 +71,35 @@ def load(state_dir: Path) -> Mirrors:
     return Mirrors(**json.loads(file.read_text())) if file.is_file() else Mirrors()
 
 
+def is_url(text: str) -> bool:
+    """Say whether a text is the URL of a web server, without query or fragment."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment or " " in text)
+    except ValueError:  # brackets that are not closed, a port that is no number
+        return False
+
+
+def has_passwords(text: str) -> bool:
+    """Say whether a file that `docker login` wrote has a password in it; a helper may keep them elsewhere. Raises ValueError, AttributeError."""
+    entries = (json.loads(text).get("auths") or {}).values()
+    return any(entry.get(key) for entry in entries for key in ("auth", "identitytoken", "registrytoken", "password"))
+
+
 def wrong(hosts: Mapping[str, object], extra_ca: str, credentials: str = "") -> list[str]:
     """Return what is wrong with what a user gave, one line each."""
     lines = []
     for key, value in hosts.items():
-        parts = urlsplit(str(value))
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        if not is_url(str(value)):
             lines.append(f"lab_mirrors names '{value}' for {key}: it must be a URL, such as https://mirror.example.org/{key}")
-        elif parts.username or parts.password:
+        elif urlsplit(str(value)).username or urlsplit(str(value)).password:
             # It would stand in files that anybody may read.
             lines.append(f"lab_mirrors has a password in the URL for {key}: put it into a file as docker login does, "
                          "and name that (-e lab_pull_credentials=FILE)")
-        if "://" in key or not key:
+        if "://" in key or not key or " " in key:
             lines.append(f"lab_mirrors has the key '{key}': it must be a host, or a host and a path, without https://")
     try:
-        if credentials and not json.loads(Path(credentials).expanduser().read_text()).get("auths"):
+        if credentials and not has_passwords(Path(credentials).expanduser().read_text()):
             lines.append(f"lab_pull_credentials is '{credentials}', which holds no password: docker login keeps them elsewhere "
                          "here; write one with docker --config FOLDER login")
     except (OSError, ValueError, AttributeError):

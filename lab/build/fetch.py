@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 import urllib.error
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from lab.build.golang import ChecksumError
 from lab.build.tools import ToolError
 from lab.cache import file_digest
-from lab.mirrors import Mirrors
+from lab.mirrors import HUB, HUB_API, Mirrors
 
 # Seconds between tries where a server is overloaded or refuses for now; it may ask for more, up to the longest.
 PAUSES = (2, 8, 20)
@@ -45,7 +46,7 @@ def download(address: str, into: Path, mirrors: Mirrors, log: Path, clock: Any =
             wait, reason = 0, str(getattr(error, "reason", error)) or type(error).__name__
             passing = not isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
         if not passing or pause is None:
-            raise ToolError(f"{url}: {reason}; {advice(host, reason)}")
+            raise ToolError(f"{url}: {reason}; {advice(reason, host, mirrors=mirrors)}")
         clock.sleep(min(max(pause, wait), LONGEST))
 
 
@@ -60,14 +61,17 @@ def checked(address: str, sha256: str, into: Path, mirrors: Mirrors, log: Path) 
         )
 
 
-def advice(host: str, reason: str) -> str:
-    """Say what helps where `host` did not give what was asked for."""
-    mirror = f'name a mirror (-e \'{{"lab_mirrors": {{"{host}": "https://MIRROR"}}}}\')'
+def advice(reason: str, *hosts: str, mirrors: Mirrors) -> str:
+    """Say what helps where these hosts did not give what was asked for."""
+    named = {host: mirrors.named_for(host) for host in hosts}
+    keys = {named[host] or (HUB if host == HUB_API else host): "https://MIRROR" for host in hosts}
+    mirror = f"name {'other mirrors' if any(named.values()) else 'mirrors'} (-e '{json.dumps({'lab_mirrors': keys})}')"
+    own = "".join(f", {host} (which lab_mirrors names for {key})" for host, key in named.items() if key)
     if "429" in reason or "toomanyrequests" in reason or "too many requests" in reason.lower():
-        return f"{host} gives no more to this address for now: docker login, or {mirror}"
+        return f"{', '.join(hosts)} gives no more to this address for now: docker login, or {mirror}"
     if "CERTIFICATE" in reason.upper():
         return "name the certificate authority that signs here (-e lab_extra_ca=FILE)"
-    return f"check the network and the proxy (https_proxy), or {mirror}"
+    return f"check the network, the proxy (https_proxy){own}, or {mirror}"
 
 
 def _once(url: str, into: Path, mirrors: Mirrors) -> None:

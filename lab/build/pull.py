@@ -40,7 +40,9 @@ def pull(reference: str, digest: str | None, mirrors: Mirrors, log: Path, clock:
                 word in str(error).lower() for word in ("toomanyrequests", "429", "timeout", "reset by peer", "503")
             )
             if not passing or pause is None:
-                raise ToolError(f"{error}; {fetch.advice(exact.partition('/')[0], str(error))}") from None
+                raise ToolError(
+                    f"{error}; {fetch.advice(str(error), exact.partition('/')[0], mirrors=mirrors)}"
+                ) from None
         clock.sleep(pause)
     if exact != reference:
         run(["docker", "tag", exact, reference], log)

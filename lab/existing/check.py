@@ -32,8 +32,8 @@ def wrong_context(kubeconfig: Path, context: str) -> list[Finding]:
     """Refuse a context that is not named, and one that the kubeconfig does not have."""
     try:
         found = [item["name"] for item in (yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}).get("contexts") or []]
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        why = getattr(error, "strerror", None) or ("it is no kubeconfig" if isinstance(error, (ValueError, AttributeError, TypeError)) else str(error).splitlines()[0])
         return refuse(f"lab_existing_kubeconfig {kubeconfig} cannot be read ({why}): name another (-e lab_existing_kubeconfig=FILE)")
     has = f"{kubeconfig} has {', '.join(found) or 'none'} (-e lab_existing_context=NAME)"
     if not context:
@@ -140,4 +140,7 @@ def check(settings: Mapping[str, Any], built: Path) -> tuple[str, list[Finding]]
         return found, [*foreign(cluster, settings), *metrics(cluster, settings), *storage(cluster, settings["lab_storage_class"]),
                        *registry(settings["lab_registry"])]
     except ClusterError as error:
-        return "", refuse(f"the cluster {context} does not answer as it should: {error}")
+        # kubectl says so of what it was given, and first what it did with that.
+        why = str(error).rpartition('unable to recognize "STDIN": ')[2]
+        return "", refuse(f"the cluster {context} does not answer as it should ({why}): see that it is up and can be reached from here, or name "
+                          "another (-e lab_existing_context=NAME, -e lab_existing_kubeconfig=FILE)")

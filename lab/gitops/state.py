@@ -20,9 +20,10 @@ CHECKOUT = Path(__file__).parents[2]
 APPLICATION, NAMESPACE = "vars", "argocd"
 # The service's own namespace.
 SERVICE = "vars"
-# What a lab may be called, in words, too: its name is part of those of containers, folders and hosts.
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
-NAME_IS = "1 to 20 lower-case letters, digits and hyphens, with no hyphen first or last"
+# What a lab may be called, in words, too: its name is part of those of containers, folders and hosts. Docker takes a name of hexadecimal
+# digits for the beginning of an identifier, too, and so for any network of this machine.
+NAME = re.compile(r"(?![0-9a-f]+$)[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
+NAME_IS = "1 to 20 lower-case letters, digits and hyphens, with no hyphen first or last, and not of 0 to 9 and a to f alone, as Docker's identifiers are"
 # What is recorded only of a lab that stands on an existing cluster: field of a Lab, and setting.
 ELSEWHERE = {"address": "lab_address", "domain": "lab_domain", "at": "lab_existing_context", "images": "lab_registry"}
 
@@ -74,6 +75,11 @@ class Lab:
         )  # fmt: skip
 
 
+def named(lab: str) -> str:
+    """Return what goes behind a target of make for it to mean this lab; nothing for the one that it means anyway."""
+    return "" if lab == "lab" else f" NAME={lab}"
+
+
 def load(name: str, checkout: Path = CHECKOUT, *, up: bool = True) -> Lab:
     """Read the lab `name` of a checkout; raise GitopsError where it is not there, or not `up` where it has to be."""
     if not NAME.fullmatch(name):
@@ -83,9 +89,10 @@ def load(name: str, checkout: Path = CHECKOUT, *, up: bool = True) -> Lab:
         record = yaml.safe_load((state / "lab.yml").read_text())
     except FileNotFoundError:
         record = None
+    except yaml.YAMLError as error:
+        raise GitopsError(f"{state / 'lab.yml'} cannot be read ({str(error).splitlines()[0]}): remove it, then make down up{named(name)}") from None
     if record is None or (up and not (state / "kubeconfig").is_file()):
-        extra = "" if name == "lab" else f' VARS="-e lab_name={name}"'
-        raise GitopsError(f"no lab called {name} is up: make up{extra}")
+        raise GitopsError(f"no lab called {name} is up: make up{named(name)}")
     there = {key: record[setting] for key, setting in ELSEWHERE.items() if setting in record}
     return Lab(name, state, record["lab_http_port"], record["lab_registry_port"], record["lab_source"], checkout, **there)
 

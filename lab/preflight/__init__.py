@@ -34,6 +34,7 @@ def check_variables(wanted: Mapping[str, Any]) -> list[Finding]:
     return (variables.unknown(wanted["given"], set(wanted["defined"]) - facts, known, roles)
             + variables.between_roles(wanted["given"])
             + variables.wrong_values(wanted["given"], options)
+            + variables.contradictions(wanted["given"], wanted["settings"])
             + variables.wrong_settings(wanted["settings"], [source.AUTO, *sources.names()]))
 
 
@@ -148,7 +149,14 @@ class Report:
 
 def preflight(wanted: Mapping[str, Any]) -> Report:
     """Run the checks; those whose ground an earlier one took away are left out."""
-    findings = host.python_version() + check_variables(wanted)
+    findings = host.python_version()
+    try:
+        findings += check_variables(wanted)
+        cache.Store(cache.cache_dir())
+    except catalog.CatalogError as error:
+        findings.append(Finding("catalog", str(error)))
+    except OSError as error:
+        findings.append(Finding("cache", f"the cache {cache.cache_dir()} cannot be used ({error.strerror}): name another folder (LAB_CACHE=FOLDER)"))
     if findings:
         return Report(findings)
     asked, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])
@@ -188,7 +196,9 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
             report.findings += docker.foreign_cluster(engine, settings["lab_name"], str(state_dir))
             report.findings += ports.taken_ports(taken, engine, str(state_dir))
         report.findings += check_host(wanted, engine, bool(missing), carried)
-        report.findings += check_registries(settings) if missing else []
+        # A lab that cannot become what is asked for needs nobody's answer.
+        refused = any(found.check == "record" for found in report.findings)
+        report.findings += check_registries(settings) if missing and not refused else []
     if wanted["state"] == "absent":
         report.findings += living.changed_settings(state_dir / "lab.yml", {"lab_cluster": settings.get("lab_cluster", "kind")})
     # Taking down a lab that is not there is no reason to make its folder.

@@ -12,6 +12,7 @@ import yaml
 
 from lab import made
 from lab.catalog import Catalog
+from lab.gitops.state import named
 from lab.preflight import processes
 from lab.preflight.finding import Finding
 
@@ -31,16 +32,17 @@ LEADS = ("cluster.id", "kubeconfig", "bin/kubectl", "bin/helm")
 
 def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
     """Refuse to change what a living lab was made with: everything in its record that is asked for differently."""
+    name = named(record.parent.name)
     try:
         recorded = yaml.safe_load(record.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except (OSError, yaml.YAMLError) as error:
-        return [Finding("record", f"{record} cannot be read ({str(error).splitlines()[0]}): make down, then make up")]
+        return [Finding("record", f"{record} cannot be read ({str(error).splitlines()[0]}): remove it, then make down up{name}")]
     changed = {key: was for key, was in (BEFORE | recorded if recorded else {}).items()
                if key in asked and key not in MAY_CHANGE and text(asked[key]) != text(was)}  # fmt: skip
     return [Finding("record", f"this lab was made with {key}={text(was)} and cannot change to {text(asked[key])}: leave {key} as it was"
-                              f"{back(key, was)}, or have a new lab (make backup keeps the variables, make down takes this one away)")
+                              f"{back(key, was)}, or have a new lab: {made.commands(record.parent.name)}")
             for key, was in changed.items() if not any(other in changed for other in FOLLOWS.get(key, ()))]  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def lost_passwords(state_dir: Path, fresh: bool) -> list[Finding]:
     if fresh or not (state_dir / "cluster.id").exists() or (state_dir / "credentials.yml").exists():
         return []
     return [Finding("passwords", f"{state_dir / 'credentials.yml'} is gone, and with it the passwords of a lab that is up: put it back, or "
-                                 "make backup, make down up, and make restore FILE=...")]
+                                 f"{made.commands(state_dir.name)}")]
 
 
 def lost_nodes(marker: Path, nodes: Collection[str], name: str) -> list[Finding]:
@@ -89,9 +91,8 @@ def lost_nodes(marker: Path, nodes: Collection[str], name: str) -> list[Finding]
     # Without its control plane it is no cluster any more, and is made anew.
     if not lost or created[0] not in nodes:
         return []
-    extra = "" if name == "lab" else f" NAME={name}"
-    return [Finding("cluster", f"{lost} of the {len(created)} nodes of this lab were removed, and a node cannot be added: make backup{extra} "
-                               "keeps the variables if their node is left; then make down, and make up")]
+    return [Finding("cluster", f"{lost} of the {len(created)} nodes of this lab were removed, and a node cannot be added: {made.commands(name)}; "
+                               "a backup needs the node that has the variables")]
 
 
 def run_of(pid: int, proc: Path = processes.PROC) -> int:

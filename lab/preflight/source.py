@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import queue
 import threading
 import time
@@ -72,11 +73,12 @@ def questions(components: Iterable[catalog.Component], mirrors: Mirrors) -> list
     return list(found)
 
 
-def silent(asked: list[Question], mirrors: Mirrors, patience: float = PATIENCE) -> str | None:
-    """Return who does not answer as it should, and why; None where all do.
+def silent(asked: list[Question], mirrors: Mirrors, patience: float = PATIENCE, *, every: bool = False) -> dict[str, str]:
+    """Return who does not answer as it should, host to reason: the first that is known of, or `every` one.
 
     All are asked at the same time; who has not answered after `patience` seconds, names looked up included, does not count.
     """
+    found: dict[str, str] = {}
     answers: queue.Queue[tuple[str, str | None]] = queue.Queue()
     for address, good in asked:
         arguments = (address, good, mirrors, patience, answers)
@@ -87,11 +89,22 @@ def silent(asked: list[Question], mirrors: Mirrors, patience: float = PATIENCE) 
         try:
             address, reason = answers.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
-            return f"{urlsplit(min(waiting)).netloc} does not answer within {patience:.0f} s"
+            found |= {urlsplit(silence).netloc: f"within {patience:.0f} s" for silence in sorted(waiting)[: None if every else 1]}
+            break
         if reason:
-            return f"{urlsplit(address).netloc} does not answer ({reason})"
+            found[urlsplit(address).netloc] = f"({reason})"
+            if not every:
+                break
         waiting.discard(address)
-    return None
+    return found
+
+
+def said(found: Mapping[str, str]) -> str:
+    """Return in words who does not answer, and why: those with the same reason together."""
+    hosts: dict[str, list[str]] = {}
+    for host, reason in found.items():
+        hosts.setdefault(reason, []).append(host)
+    return "; ".join(f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not answer {reason}" for reason, names in hosts.items())
 
 
 def _ask(address: str, good: tuple[int, ...], mirrors: Mirrors, patience: float, answers: queue.Queue) -> None:
@@ -101,7 +114,7 @@ def _ask(address: str, good: tuple[int, ...], mirrors: Mirrors, patience: float,
             status = answer.status
     except urllib.error.HTTPError as error:
         status = error.code
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         answers.put((address, str(getattr(error, "reason", error)) or type(error).__name__))
         return
     answers.put((address, None if status in good else f"it answers {status}"))
@@ -116,13 +129,12 @@ def wanted(settings: Mapping[str, Any]) -> list[catalog.Component]:
 def why_not(settings: Mapping[str, Any], mirrors: Mirrors) -> str | None:
     """Say why upstream cannot be had, None where it can."""
     try:
-        return silent(questions(wanted(settings), mirrors), mirrors)
+        return said(silent(questions(wanted(settings), mirrors), mirrors)) or None
     except catalog.CatalogError as error:
         return str(error)
 
 
 def upstream(settings: Mapping[str, Any], mirrors: Mirrors) -> list[Finding]:
     """Refuse to begin where upstream does not answer."""
-    reason = why_not(settings, mirrors)
-    host = (reason or "").partition(" ")[0]
-    return [Finding("source", f"upstream cannot be had: {reason}; {fetch.advice(host, reason)}")] if reason else []
+    found = silent(questions(wanted(settings), mirrors), mirrors, every=True)
+    return [Finding("source", f"upstream cannot be had: {said(found)}; {fetch.advice(said(found), *found, mirrors=mirrors)}")] if found else []

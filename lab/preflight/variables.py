@@ -132,6 +132,21 @@ def wrong_values(given: Mapping[str, Any], options: Mapping[str, Mapping[str, An
     return findings
 
 
+# Settings that count with one value of another only.
+ONLY_WITH = {
+    "lab_mirrors": ("lab_source", "upstream"), "lab_extra_ca": ("lab_source", "upstream"), "lab_pull_credentials": ("lab_source", "upstream"),
+    "lab_bundle": ("lab_source", "bundle"), "lab_existing_context": ("lab_cluster", "existing"), "lab_existing_kubeconfig": ("lab_cluster", "existing"),
+    "lab_storage_class": ("lab_cluster", "existing"), "lab_ingress_type": ("lab_cluster", "existing"), "lab_workers": ("lab_cluster", "kind"),
+}  # fmt: skip
+
+
+def contradictions(given: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Finding]:
+    """Refuse extra variables that would have no effect, as another setting says so; what is left to the lab (`auto`) is none."""
+    return [Finding("variables", f"{name} has no effect with {other}={settings[other]}: leave it out, or say -e {other}={value}")
+            for name, (other, value) in ONLY_WITH.items()
+            if given.get(name) and str(given[name]) != "0" and settings.get(other, value) not in (value, "auto")]  # fmt: skip
+
+
 def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Finding]:
     """Refuse values of the lab's own settings, by name."""
     findings = []

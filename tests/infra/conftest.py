@@ -137,7 +137,7 @@ def lab() -> Lab:
     name = lab_name()
     state = CHECKOUT / ".lab" / name
     if not (state / "lab.yml").is_file() or not (state / "kubeconfig").is_file():
-        pytest.exit(f"no lab called {name} is up: make up VARS='-e lab_name={name}'", returncode=1)
+        pytest.exit(f"no lab called {name} is up: make up NAME={name}", returncode=1)
     record = yaml.safe_load((state / "lab.yml").read_text())
     ports = {port: record[f"lab_{port}_port"] for port in ("http", "https", "registry")}
     there = {field: record[key] for field, key in ELSEWHERE.items() if key in record}

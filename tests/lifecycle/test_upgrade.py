@@ -31,7 +31,7 @@ def test_other_nodes_are_refused_by_name_before_anything_changes(lab, catalog):
     run = lab.up(LAB_CATALOG=str(catalog("node", "9.9.9")))
     assert run.code != 0
     assert "-> 9.9.9" in " ".join(run.output.split())
-    assert "make backup, make down up, make restore" in " ".join(run.output.split())
+    assert f"make backup NAME={lab.name}, make down up NAME={lab.name}, make restore" in " ".join(run.output.split())
     assert run.changed == 0
     assert lab.upgrade(catalog("node", "9.9.9")).code != 0
 

@@ -108,4 +108,4 @@ def test_only_a_browser_with_a_window_is_one(environ, find, found):
 
 def test_lab_that_is_not_up_is_one_line(tmp_path, capsys):
     assert addresses.main(["--name=two"], lambda: None, tmp_path) == 1
-    assert capsys.readouterr().err == 'open: no lab called two is up: make up VARS="-e lab_name=two"\n'
+    assert capsys.readouterr().err == "open: no lab called two is up: make up NAME=two\n"

@@ -206,4 +206,4 @@ def test_reply_is_judged(status, body, headers, wrong):
 
 def test_lab_that_is_not_up_is_one_line(capsys):
     assert balance.main(["--name=never"]) == 1
-    assert capsys.readouterr().err == 'balance: no lab called never is up: make up VARS="-e lab_name=never"\n'
+    assert capsys.readouterr().err == "balance: no lab called never is up: make up NAME=never\n"

@@ -231,7 +231,7 @@ def test_bad_input_is_refused_by_name(capsys, words, said):
 
 def test_lab_that_is_not_up_is_one_line(capsys):
     assert run.main(["--name=never"]) == 1
-    assert capsys.readouterr().err == 'chaos: no lab called never is up: make up VARS="-e lab_name=never"\n'
+    assert capsys.readouterr().err == "chaos: no lab called never is up: make up NAME=never\n"
 
 
 def test_cluster_that_was_there_before_is_spared(monkeypatch, capsys):

@@ -199,7 +199,7 @@ def test_program_that_is_not_there_is_said():
 
 def test_lab_that_never_was_is_one_line(tmp_path, capsys):
     assert archive.main(["--name=two"], tmp_path) == 1
-    assert capsys.readouterr().err == 'diagnostics: no lab called two is up: make up VARS="-e lab_name=two"\n'
+    assert capsys.readouterr().err == "diagnostics: no lab called two is up: make up NAME=two\n"
 
 
 def test_in_a_cluster_that_somebody_has_only_the_labs_namespaces_are_looked_at(lab):

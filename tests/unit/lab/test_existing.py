@@ -78,7 +78,7 @@ def test_context_that_is_not_there_is_refused_with_those_that_are(kubeconfig, co
     assert "has one, two (-e lab_existing_context=NAME)" in found.message
 
 
-@pytest.mark.parametrize("text", [None, "[", "- a", "contexts: [{}]", "contexts: 3"])
+@pytest.mark.parametrize("text", [None, "[", "- a", "contexts: [{}]", "contexts: 3", "\x00\x01"])
 def test_kubeconfig_that_cannot_be_read_is_refused_by_name(tmp_path, text):
     path = tmp_path / "config"
     if text:

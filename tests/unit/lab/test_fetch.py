@@ -83,7 +83,7 @@ def test_server_that_goes_on_refusing_is_given_up_with_what_to_type(server, get)
     said, slept = get()
     assert len(server.asked) == 4
     assert slept == [2, 8, 20]
-    assert "gives no more to this address for now: docker login, or name a mirror (-e '{\"lab_mirrors\"" in said
+    assert "gives no more to this address for now: docker login, or name other mirrors (-e '{\"lab_mirrors\"" in said
 
 
 def test_what_is_not_there_is_not_asked_for_again(server, get):
@@ -106,11 +106,22 @@ def test_file_that_is_another_is_refused_and_not_kept(server, tmp_path):
 
 
 @pytest.mark.parametrize(("reason", "said"), [
-    ("certificate verify failed: CERTIFICATE_VERIFY_FAILED", "-e lab_extra_ca=FILE"), ("refused", "check the network and the proxy"),
-    ("toomanyrequests: You have reached your pull rate limit", "docker login, or name a mirror"),
+    ("certificate verify failed: CERTIFICATE_VERIFY_FAILED", "-e lab_extra_ca=FILE"), ("refused", "check the network, the proxy (https_proxy), or name mirrors"),
+    ("toomanyrequests: You have reached your pull rate limit", "docker login, or name mirrors"),
 ])  # fmt: skip
 def test_advice_fits_the_reason(reason, said):
-    assert said in fetch.advice("docker.io", reason)
+    assert said in fetch.advice(reason, "docker.io", mirrors=Mirrors())
+
+
+def test_advice_names_a_mirror_by_what_it_would_be_for():
+    assert '{"lab_mirrors": {"docker.io": "https://MIRROR", "quay.io": "https://MIRROR"}}' in fetch.advice(
+        "refused", "registry-1.docker.io", "quay.io", mirrors=Mirrors())  # fmt: skip
+
+
+def test_mirror_that_fails_is_said_to_be_one():
+    said = fetch.advice("refused", "m.example.org:5000", mirrors=Mirrors({"docker.io": "https://m.example.org:5000/hub"}))
+    assert said == ("check the network, the proxy (https_proxy), m.example.org:5000 (which lab_mirrors names for docker.io), "
+                    "or name other mirrors (-e '{\"lab_mirrors\": {\"docker.io\": \"https://MIRROR\"}}')")
 
 
 # Tools
@@ -231,7 +242,7 @@ def test_image_is_pulled_by_its_digest_from_the_mirror_and_named_as_upstream_doe
 def test_rate_limit_is_waited_for_and_then_said_with_what_to_type(engine, tmp_path):
     engine[1].extend(["toomanyrequests: slow down"] * 4)
     clock = Clock()
-    with pytest.raises(ToolError, match="docker.io gives no more to this address for now: docker login, or name a mirror"):
+    with pytest.raises(ToolError, match="docker.io gives no more to this address for now: docker login, or name mirrors"):
         pull.pull("docker.io/x:1", None, Mirrors(), tmp_path / "log", clock)
     assert (clock.slept, len(engine[0])) == ([2, 8, 20], 4)
 

@@ -44,7 +44,7 @@ def test_refusal_names_what_and_says_what_to_type_and_what_is_kept():
     said = made.refusal({"node": ("1.0", "1.1"), "etcd": ("3.0", "3.1")}, "lab")
     assert said == ("what this lab's cluster is made of cannot change while it lives (node 1.0 -> 1.1, etcd 3.0 -> 3.1): make backup, "
                     "make down up, make restore FILE=.lab/lab/backups/<time>.dump (what was built stays)")  # fmt: skip
-    assert "lab_name=two" in made.refusal({"node": ("1", "2")}, "two")
+    assert "make backup NAME=two, make down up NAME=two, make restore NAME=two FILE=.lab/two/" in made.refusal({"node": ("1", "2")}, "two")
 
 
 @pytest.fixture

@@ -37,7 +37,9 @@ def test_what_is_kept_is_what_is_read(tmp_path):
 
 @pytest.mark.parametrize(("hosts", "said"), [
     ({"docker.io": "mirror.example.org"}, "must be a URL, such as https://mirror.example.org/docker.io"),
-    ({"docker.io": "ftp://mirror"}, "must be a URL"),
+    ({"docker.io": "ftp://mirror"}, "must be a URL"), ({"docker.io": "http://[::1"}, "must be a URL"),
+    ({"docker.io": "http://mirror:port"}, "must be a URL"), ({"docker.io": "https://a b"}, "must be a URL"),
+    ({"docker io": "https://mirror"}, "must be a host, or a host and a path"),
     ({"docker.io": "https://u:p@mirror"}, "has a password in the URL for docker.io: put it into a file as docker login does"),
     ({"https://docker.io": "https://mirror"}, "must be a host, or a host and a path, without https://"),
 ])  # fmt: skip
@@ -58,7 +60,9 @@ def test_authority_that_is_none_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("text", "said"), [
     (None, "must be a file that docker login wrote"), ("{", "must be a file that docker login wrote"),
-    ('{"credsStore": "desktop"}', "holds no password"), ('{"auths": {"mirror": {"auth": "dTpw"}}}', None),
+    ('{"credsStore": "desktop"}', "holds no password"), ('{"credsStore": "desktop", "auths": {"https://x/v1/": {}}}', "holds no password"),
+    ('{"auths": "x"}', "must be a file that docker login wrote"), ('{"auths": {"mirror": {"identitytoken": "t"}}}', None),
+    ('{"auths": {"mirror": {"auth": "dTpw"}}}', None),
 ])  # fmt: skip
 def test_file_of_passwords_is_one_that_docker_login_wrote(tmp_path, text, said):
     file = tmp_path / "config.json"

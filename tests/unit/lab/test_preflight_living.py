@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from lab import made
 from lab.preflight import living, processes
 
 
@@ -62,13 +63,15 @@ def test_a_lock_whose_run_is_gone_is_nobodys(proc, tmp_path, text):
 
 
 def test_a_setting_that_differs_from_the_record_is_refused_by_name(tmp_path):
-    record = tmp_path / "lab.yml"
+    record = tmp_path / "two" / "lab.yml"
+    record.parent.mkdir()
     record.write_text("lab_source: packages\nlab_http_port: 8080\nmade: yesterday\n")
     assert living.changed_settings(record, {"lab_source": "packages", "lab_http_port": "8080"}) == []
     found = living.changed_settings(record, {"lab_source": "bundle", "lab_http_port": 8080})
     assert [f.message for f in found] == [
         "this lab was made with lab_source=packages and cannot change to bundle: leave lab_source as it was (-e lab_source=packages), "
-        "or have a new lab (make backup keeps the variables, make down takes this one away)"]
+        "or have a new lab: make backup NAME=two, make down up NAME=two, make restore NAME=two FILE=.lab/two/backups/<time>.dump (what was built "
+        "stays)"]
 
 
 def test_port_is_refused_by_the_name_that_it_was_given_under(tmp_path):
@@ -122,22 +125,23 @@ def test_folder_of_a_lab_that_is_new_is_for_its_owner_only(tmp_path):
 
 
 def test_settings_are_compared_whether_written_as_numbers_or_text(tmp_path):
-    record = tmp_path / "lab.yml"
+    record = tmp_path / "lab" / "lab.yml"
+    record.parent.mkdir()
     record.write_text("kind_ports: [{host: 8080, node: 30080}]\nvars_values.database.claim.size: 1Gi\n")
     asked = {"kind_ports": [{"node": "30080", "host": "8080"}], "vars_values.database.claim.size": "1Gi"}
     assert living.changed_settings(record, asked) == []
     found = living.changed_settings(record, {"kind_ports": [{"node": 30081, "host": 8080}], "vars_values.database.claim.size": "2Gi"})
     assert [f.message for f in found] == [
         "this lab was made with kind_ports=[{host: 8080, node: 30080}] and cannot change to [{host: 8080, node: 30081}]: leave "
-        "kind_ports as it was, or have a new lab (make backup keeps the variables, make down takes this one away)",
+        f"kind_ports as it was, or have a new lab: {made.commands('lab')}",
         "this lab was made with vars_values.database.claim.size=1Gi and cannot change to 2Gi: leave "
-        "vars_values.database.claim.size as it was, or have a new lab (make backup keeps the variables, make down takes this one away)"]
+        f"vars_values.database.claim.size as it was, or have a new lab: {made.commands('lab')}"]
 
 
 def test_living_lab_without_its_passwords_is_refused_with_what_to_type(tmp_path):
     (tmp_path / "cluster.id").write_text("x")
     (found,) = living.lost_passwords(tmp_path, fresh=False)
-    assert "make backup, make down up, and make restore" in found.message
+    assert made.commands(tmp_path.name) in found.message
     assert living.lost_passwords(tmp_path, fresh=True) == []
     (tmp_path / "credentials.yml").write_text("{}")
     assert living.lost_passwords(tmp_path, fresh=False) == []

@@ -103,29 +103,35 @@ def server():
 
 
 def test_all_that_answer_as_they_should_are_not_silent(server):
-    assert source.silent([(f"{server}/401", (200, 401)), (f"{server}/200", (200,))], Mirrors()) is None
+    assert source.silent([(f"{server}/401", (200, 401)), (f"{server}/200", (200,))], Mirrors()) == {}
 
 
 @pytest.mark.parametrize("status", [403, 404, 407, 503])
 def test_who_answers_something_else_is_named_with_it(server, status):
     host = server.partition("://")[2]
-    assert source.silent([(f"{server}/{status}", (200, 401))], Mirrors()) == f"{host} does not answer (it answers {status})"
+    assert source.silent([(f"{server}/{status}", (200, 401))], Mirrors()) == {host: f"(it answers {status})"}
 
 
 def test_who_refuses_is_named_at_once():
     start = time.monotonic()
-    assert "refused" in source.silent([("http://127.0.0.1:1/v2/", (200,))], Mirrors())
+    assert "refused" in source.silent([("http://127.0.0.1:1/v2/", (200,))], Mirrors())["127.0.0.1:1"]
     assert time.monotonic() - start < 2
 
 
 def test_who_keeps_silent_is_named_when_patience_ends(server):
     start = time.monotonic()
-    assert "does not answer within 0 s" in source.silent([(f"{server}/silent", (200,)), (f"{server}/200", (200,))], Mirrors(), 0.3)
+    found = source.silent([(f"{server}/silent", (200,)), (f"{server}/200", (200,))], Mirrors(), 0.3)
+    assert source.said(found) == f"{server.partition('://')[2]} does not answer within 0 s"
     assert time.monotonic() - start < 2
 
 
 def test_refusal_says_what_to_type(monkeypatch):
-    monkeypatch.setattr(source, "why_not", lambda settings, mirrors: "quay.io does not answer (refused)")
+    monkeypatch.setattr(source, "silent", lambda asked, mirrors, every: {"quay.io": "(refused)", "registry-1.docker.io": "(refused)"})
     (finding,) = source.upstream(SETTINGS, Mirrors())
-    assert finding.message.startswith("upstream cannot be had: quay.io does not answer (refused); check the network")
-    assert '"quay.io": "https://MIRROR"' in finding.message
+    assert finding.message.startswith("upstream cannot be had: quay.io, registry-1.docker.io do not answer (refused); check the network, the proxy")
+    assert '"quay.io": "https://MIRROR", "docker.io": "https://MIRROR"' in finding.message
+
+
+def test_every_one_that_is_silent_is_named_where_that_is_asked(server):
+    asked = [(f"{server}/silent", (200,)), ("http://127.0.0.1:1/", (200,)), (f"{server}/200", (200,))]
+    assert set(source.silent(asked, Mirrors(), 0.3, every=True)) == {server.partition("://")[2], "127.0.0.1:1"}

@@ -57,14 +57,28 @@ def test_values_that_fit_are_not_refused(given):
     assert variables.wrong_values(given, OPTIONS) == []
 
 
-@pytest.mark.parametrize("name", ["Lab", "-a", "a-", "a" * 21, "", "a_b", "a.b", 3])
+# The last four: Docker takes them for the beginning of an identifier, such as that of somebody's network.
+@pytest.mark.parametrize("name", ["Lab", "-x", "x-", "x" * 21, "", "x_y", "x.y", 3, "a", "0", "cafe", "12"])
 def test_a_name_that_cannot_be_a_clusters_is_refused(name):
     assert "lab_name" in messages(variables.wrong_settings({**SETTINGS, "lab_name": name}, ["packages"]))[0]
 
 
-@pytest.mark.parametrize("name", ["lab", "a", "test-2", "a" * 20])
+@pytest.mark.parametrize("name", ["lab", "x", "test-2", "a-b", "x" * 20])
 def test_a_good_name_is_taken(name):
     assert variables.wrong_settings({**SETTINGS, "lab_name": name}, ["packages"]) == []
+
+
+@pytest.mark.parametrize(("given", "settings", "said"), [
+    ({"lab_mirrors": {"docker.io": "https://m"}}, {"lab_source": "packages"}, "lab_mirrors has no effect with lab_source=packages"),
+    ({"lab_bundle": "x.zst"}, {"lab_source": "packages"}, "say -e lab_source=bundle"),
+    ({"lab_existing_context": "staging"}, {"lab_cluster": "kind"}, "say -e lab_cluster=existing"),
+    ({"lab_workers": 2}, {"lab_cluster": "existing"}, "lab_workers has no effect with lab_cluster=existing"),
+    ({"lab_mirrors": {"docker.io": "https://m"}}, {"lab_source": "auto"}, None), ({"lab_mirrors": {}}, {"lab_source": "packages"}, None),
+    ({"lab_workers": "0"}, {"lab_cluster": "existing"}, None), ({"lab_workers": 2}, {"lab_cluster": "kind"}, None),
+])  # fmt: skip
+def test_what_would_have_no_effect_is_refused(given, settings, said):
+    found = messages(variables.contradictions(given, settings))
+    assert [said in line for line in found] == ([True] if said else [])
 
 
 @pytest.mark.parametrize("change, said", [

@@ -364,7 +364,7 @@ def lab(tmp_path, monkeypatch):
 def test_lab_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "CHECKOUT", tmp_path)
     assert report.main(["--name=x"]) == 1
-    assert capsys.readouterr().err == 'report: no lab called x is up: make up VARS="-e lab_name=x"\n'
+    assert capsys.readouterr().err == "report: no lab called x is up: make up NAME=x\n"
 
 
 def test_failure_is_one_line_and_leaves_nothing_behind(lab, capsys):

@@ -4,6 +4,7 @@ import pytest
 
 from lab.bundle import BundleError, contents, make, packages, wheels
 from lab.bundle.archive import Bundle
+from lab.catalog import load
 
 
 @pytest.fixture
@@ -42,13 +43,57 @@ def test_what_is_not_made_is_named(maker, at_hand, tmp_path):
     assert not (tmp_path / "x.tar.zst").exists()
 
 
-def test_the_source_is_that_of_the_lab(tmp_path):
-    assert make.source_of(tmp_path) == make.DEFAULT
-    (tmp_path / "lab.yml").write_text("lab_source: upstream\n")
-    assert make.source_of(tmp_path) == "upstream"
+@pytest.fixture
+def catalog():
+    return load(make.DEFAULT)
 
 
-def test_a_lab_that_came_from_a_bundle_says_to_copy_that(tmp_path):
-    (tmp_path / "lab.yml").write_text("lab_source: bundle\n")
+@pytest.fixture
+def lab(tmp_path):
+    """Return a function that has a lab of a name in a checkout, from a source, and returns its folder."""
+
+    def have(name, source=None):
+        folder = tmp_path / ".lab" / name
+        folder.mkdir(parents=True)
+        if source:
+            (folder / "lab.yml").write_text(f"lab_source: {source}\nlab_http_port: 1\nlab_registry_port: 2\n")
+        return folder
+
+    return have
+
+
+def test_the_source_is_that_of_the_lab(lab):
+    assert make.source_of(lab("two", "upstream")) == "upstream"
+
+
+def test_the_lab_that_every_target_means_need_not_be_up(lab):
+    assert make.source_of(lab("lab")) == make.DEFAULT
+
+
+def test_another_lab_that_is_not_up_is_refused_by_name(lab):
+    with pytest.raises(BundleError, match="no lab called tow is up: make up NAME=tow"):
+        make.source_of(lab("tow"))
+
+
+def test_a_lab_that_came_from_a_bundle_says_to_copy_that(lab):
     with pytest.raises(BundleError, match="came from a bundle: copy that file"):
-        make.source_of(tmp_path)
+        make.source_of(lab("lab", "bundle"))
+
+
+def test_parts_that_there_are_are_taken(catalog):
+    assert make.parts_of(None, catalog) is None
+    assert make.parts_of("cluster, argocd", catalog) == ["cluster", "argocd"]
+
+
+@pytest.mark.parametrize("text", ["foo", "argocd,", "", "argocd,,cluster"])
+def test_part_that_there_is_not_is_refused_with_those_that_there_are(catalog, text):
+    with pytest.raises(BundleError, match="a lab's are argocd, autoscaling, cluster, monitoring"):
+        make.parts_of(text, catalog)
+
+
+def test_file_that_cannot_be_written_or_is_something_else_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for name, said in (("", "is a folder"), ("away/x.zst", "in a folder that is not there"), ("notes.txt", "is there and is no bundle")):
+        with pytest.raises(BundleError, match=said):
+            make.refuse_target(tmp_path / name)
+    make.refuse_target(tmp_path / "new.tar.zst")
