@@ -24,7 +24,8 @@ RESTLESS = {"events", "events.events.k8s.io", "leases.coordination.k8s.io", "com
 CONFIG = {
     "kind": "Cluster",
     "apiVersion": "kind.x-k8s.io/v1alpha4",
-    "networking": {"disableDefaultCNI": True},
+    # With kube-router a Service without endpoints refuses calls only so (roles/kind/templates/cluster.yml.j2).
+    "networking": {"disableDefaultCNI": True, "kubeProxyMode": "nftables"},
     "containerdConfigPatches": ['[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n'],
 }
 KUBEADM = [

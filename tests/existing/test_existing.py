@@ -121,7 +121,7 @@ def test_second_run_changes_nothing(lab, up):
 
 def test_second_run_needs_no_setting_but_the_name(lab, up):
     again = lab.play("site.yml")
-    assert (again.code, again.changed) == (0, 0), again.output[-3000:]
+    assert (again.code, again.changed) == (0, 0), (again.changes, again.output[-3000:])
 
 
 def test_every_image_of_the_lab_is_pulled_from_the_users_registry(lab, up):

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import http.client
 import ipaddress
 import json
@@ -131,9 +132,9 @@ def lab_name() -> str:
     return os.environ.get("LAB_NAME", "lab")
 
 
-@pytest.fixture(scope="session")
-def lab() -> Lab:
-    """Return the lab that LAB_NAME names, as it was recorded when it was made."""
+@functools.cache
+def recorded() -> Lab:
+    """Return the lab that LAB_NAME names, as it was recorded when it was made; ends the run where it is not up."""
     name = lab_name()
     state = CHECKOUT / ".lab" / name
     if not (state / "lab.yml").is_file() or not (state / "kubeconfig").is_file():
@@ -144,10 +145,16 @@ def lab() -> Lab:
     return Lab(name, state, **ports, source=record["lab_source"], workers=record.get("lab_workers", 0), **there)
 
 
-@pytest.fixture(autouse=True)
-def fits(request, lab):
-    """Leave out what is about a cluster that the lab made itself, where it stands on another."""
-    if lab.context and request.node.get_closest_marker("own_cluster"):
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """Return the lab that is checked."""
+    return recorded()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Leave out what is about a cluster that the lab made itself, where it stands on another: before any fixture looks for one."""
+    if item.get_closest_marker("own_cluster") and recorded().context:
         pytest.skip("this lab stands on a cluster that somebody has: it does not answer for that one's own parts")
 
 

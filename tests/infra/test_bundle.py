@@ -49,17 +49,20 @@ def brought(plan, cluster):
     return lambda image: bool(pods) and (catalog.repository(image) in images or image.startswith((*BROUGHT, NEVER_RUN)))
 
 
+@pytest.mark.own_cluster
 def test_every_image_on_a_node_is_one_that_a_bundle_carries(plan, on_nodes, carried, brought):
     assert on_nodes
     assert {tag for tag in on_nodes if name_of(plan, tag) not in carried and not brought(tag)} == set()
 
 
+@pytest.mark.own_cluster
 def test_what_no_manifest_names_was_seen(plan, on_nodes, cluster):
     parts = {name for name in ("argocd", "monitoring") if any(item["metadata"]["name"] == name for item in cluster.all("namespaces"))}
     wanted = {name for name in BY_OTHERS & set(plan.catalog.components) if plan.catalog[name].part in {None, *parts}}
     assert wanted - {name_of(plan, tag) for tag in on_nodes} == set()
 
 
+@pytest.mark.own_cluster
 def test_nodes_have_the_very_images_that_a_bundle_carries(plan, lab, on_nodes):
     registry = Registry(f"localhost:{lab.registry}")
     pushed = {tag: digest for tag, digest in on_nodes.items() if (name := name_of(plan, tag)) and plan.catalog[name].pushed}

@@ -43,9 +43,8 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """The message of the task that failed."""
-        found = re.findall(r"(?:msg: |Task failed: )(.+)", self.output)
-        return found[-1] if found else self.output[-400:]
+        """Why it failed, as it says so itself at its end."""
+        return self.output.rpartition("\nFAILED: ")[2].partition("\n")[2].strip() or self.output[-400:]
 
 
 class Lab:
