@@ -29,16 +29,22 @@ def refuse(text: str) -> list[Finding]:
 
 
 def wrong_context(kubeconfig: Path, context: str) -> list[Finding]:
-    """Refuse a context that is not named, and one that the kubeconfig does not have."""
+    """Refuse a context that is not named, one that the kubeconfig does not have, and one that leads nowhere."""
     try:
-        found = [item["name"] for item in (yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}).get("contexts") or []]
+        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}
+        found = {item["name"]: (item.get("context") or {}).get("cluster") for item in config.get("contexts") or []}
+        servers = {item["name"]: (item.get("cluster") or {}).get("server") for item in config.get("clusters") or []}
     except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         why = getattr(error, "strerror", None) or ("it is no kubeconfig" if isinstance(error, (ValueError, AttributeError, TypeError)) else str(error).splitlines()[0])
         return refuse(f"lab_existing_kubeconfig {kubeconfig} cannot be read ({why}): name another (-e lab_existing_kubeconfig=FILE)")
     has = f"{kubeconfig} has {', '.join(found) or 'none'} (-e lab_existing_context=NAME)"
     if not context:
         return refuse(f"lab_existing_context is empty, and no cluster is taken for want of another: name one, {has}")
-    return [] if context in found else refuse(f"lab_existing_context {context} is not there: {has}")
+    if context not in found:
+        return refuse(f"lab_existing_context {context} is not there: {has}")
+    # kubectl would ask this machine's port 8080, where another lab may answer.
+    return [] if servers.get(found[context]) else refuse(f"lab_existing_context {context} is of the cluster '{found[context]}', and {kubeconfig} does "
+                                                         "not say where that is: name another (-e lab_existing_context=NAME)")
 
 
 def kubectl(state_dir: Path, built: Path) -> str | None:

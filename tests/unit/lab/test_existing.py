@@ -63,7 +63,8 @@ class Cluster:
 def kubeconfig(tmp_path):
     """Return a kubeconfig with two contexts."""
     path = tmp_path / "config"
-    path.write_text(yaml.safe_dump({"contexts": [{"name": "one"}, {"name": "two"}]}))
+    contexts = [{"name": "one", "context": {"cluster": "nowhere"}}, {"name": "two", "context": {"cluster": "there"}}]
+    path.write_text(yaml.safe_dump({"contexts": contexts, "clusters": [{"name": "there", "cluster": {"server": "https://127.0.0.1:1"}}]}))
     return path
 
 
@@ -76,6 +77,11 @@ def test_context_that_is_not_there_is_refused_with_those_that_are(kubeconfig, co
     (found,) = check.wrong_context(kubeconfig, context)
     assert said in found.message
     assert "has one, two (-e lab_existing_context=NAME)" in found.message
+
+
+def test_context_that_leads_nowhere_is_refused(kubeconfig):
+    (found,) = check.wrong_context(kubeconfig, "one")
+    assert "lab_existing_context one is of the cluster 'nowhere', and" in found.message
 
 
 @pytest.mark.parametrize("text", [None, "[", "- a", "contexts: [{}]", "contexts: 3", "\x00\x01"])
