@@ -151,12 +151,9 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
     """Run the checks; those whose ground an earlier one took away are left out."""
     findings = host.python_version()
     try:
-        findings += check_variables(wanted)
-        cache.Store(cache.cache_dir())
+        findings += check_variables(wanted) + host.no_folder(cache.cache_dir())
     except catalog.CatalogError as error:
         findings.append(Finding("catalog", str(error)))
-    except OSError as error:
-        findings.append(Finding("cache", f"the cache {cache.cache_dir()} cannot be used ({error.strerror}): name another folder (LAB_CACHE=FOLDER)"))
     if findings:
         return Report(findings)
     asked, state_dir = wanted["settings"], Path(wanted["settings"]["lab_state_dir"])

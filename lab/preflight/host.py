@@ -89,6 +89,12 @@ def free_bytes(path: Path) -> tuple[int, int]:
     return path.stat().st_dev, status.f_bavail * status.f_frsize
 
 
+def no_folder(path: Path) -> list[Finding]:
+    """Refuse a cache that cannot be made: what is there of its path is no folder."""
+    there = next(item for item in (path, *path.absolute().parents) if item.exists())
+    return [] if there.is_dir() else [Finding("cache", f"the cache cannot be {path}: {there} is no folder; name another (LAB_CACHE=FOLDER)")]
+
+
 def disk(needs: list[tuple[Path, int, str]], free: Callable[[Path], tuple[int, int]] = free_bytes) -> list[Finding]:
     """Refuse too little disk; `needs` are folder, GiB and what for. What lies on one file system is added up."""
     totals: dict[int, list[Any]] = {}

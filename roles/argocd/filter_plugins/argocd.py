@@ -24,8 +24,8 @@ BCRYPT64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 def argocd_objects(path, namespace, parts, data, environment):
     """Return the objects of the manifest at `path` for `namespace`: with the optional `parts`, and `data` in its ConfigMaps and Secrets.
 
-    `data` holds, by object name, what is added to its `data`; `environment` is for every container. Pods are made anew when the settings change that they read
-    at their start.
+    `data` holds, by object name, what is added to its `data`; `environment` is for every container. Pods are made anew when the
+    settings change that they read at their start.
     """
     if unknown := set(parts) - set(OPTIONAL):
         raise AnsibleFilterError(f"argocd_parts: {', '.join(sorted(unknown))} is none of {', '.join(sorted(OPTIONAL))}")

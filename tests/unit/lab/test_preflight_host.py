@@ -89,3 +89,13 @@ def test_capabilities_that_the_bounding_set_lacks_are_named(tmp_path):
     (tmp_path / "status").write_text("CapBnd:\t000001ffffffffff\n")
     assert host.lacking_capabilities(tmp_path / "status", tmp_path / "last") == []
     assert host.lacking_capabilities(tmp_path / "none", tmp_path / "last") == []
+
+
+def test_cache_may_be_a_folder_that_is_not_there_yet(tmp_path):
+    assert host.no_folder(tmp_path / "not" / "yet") == []
+
+
+def test_cache_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    (found,) = host.no_folder(tmp_path / "file" / "cache")
+    assert found.message == f"the cache cannot be {tmp_path}/file/cache: {tmp_path}/file is no folder; name another (LAB_CACHE=FOLDER)"
