@@ -123,7 +123,8 @@ images: $(VENV)/dev  ## images against the contract of their namesakes, the char
 	@$(PYTEST) tests/images tests/chart tests/rules
 
 test-long: $(VENV)/dev  ## what takes hours
-	@$(PYTEST) -m long tests && $(BIN)/molecule test -s small
+	@$(PYTEST) -m long tests && $(BIN)/molecule test -s small && $(BIN)/molecule test -s workers
+	@$(BIN)/python -m lab bundle && $(BIN)/molecule test -s bundle
 
 verify: $(VENV)/dev  ## check a running lab
 	@LAB_NAME="$(NAME)" $(PYTEST) tests/infra
