@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def would_run(*words, **environment):
     """Return the commands that make would run."""
-    done = subprocess.run(["make", "--dry-run", "--always-make", *words], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True,
+    done = subprocess.run(["make", "--dry-run", "--always-make", "--no-print-directory", *words], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True,
                           env={**os.environ, "MAKEFLAGS": "", **environment})  # fmt: skip
     return done.stdout
 
