@@ -40,7 +40,7 @@ def test_port_that_is_taken_is_refused_with_who_has_it(other):
 
 
 def test_living_lab_never_changes_a_setting_silently(lab):
-    changed = {"lab_http_port": 12345, "kind_ports": [{"node": 30080, "host": 12345}], "traefik_http_node_port": 30081, "vars_namespace": "other",
+    changed = {"lab_workers": 1, "kind_ports": [{"node": 30080, "host": 12345}], "traefik_http_node_port": 30081, "vars_namespace": "other",
                "monitoring_claim": "2Gi", "git_size": "2Gi", "registry_name": "other", "credentials_length": 40}  # fmt: skip
     run = lab.up("-e", json.dumps(changed))
     assert run.code != 0
