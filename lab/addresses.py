@@ -46,7 +46,7 @@ def lines(lab: Lab, parts: Collection[str], pushed: str = "") -> list[str]:
     """Return what answers where, for the parts that this lab has, and the command that leads on; `pushed` is what `push` says."""
     https = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_https_port"]
     here = lab.state.relative_to(lab.checkout)
-    name = "" if lab.name == "lab" else f" NAME={lab.name}"
+    name = state.named(lab.name)
     rows = [["service", f"http://{lab.host('vars')}:{lab.http}/var/a/1   http://{lab.domain}:{lab.http}/var/a"],
             ["over TLS", f"curl --cacert {here}/ca.crt https://{lab.host('vars')}:{https}/var/a"],
             ["registry", lab.images or f"localhost:{lab.registry}"],

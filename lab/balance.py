@@ -68,10 +68,10 @@ async def send(session: aiohttp.ClientSession, variables: Sequence[tuple[str, st
     return [reply for replies in await asyncio.gather(*(work() for _ in range(at_once))) for reply in replies]
 
 
-async def until_known(session: aiohttp.ClientSession, variable: tuple[str, str], pods: Sequence[str], clock=time) -> None:
+async def until_known(session: aiohttp.ClientSession, variable: tuple[str, str], pods: Sequence[str]) -> None:
     """Ask until each pod has answered, for KNOWN seconds at most: one that has just become ready is not known to the proxy yet."""
-    end, missing = clock.monotonic() + KNOWN, set(pods)
-    while missing and clock.monotonic() < end:
+    end, missing = time.monotonic() + KNOWN, set(pods)
+    while missing and time.monotonic() < end:
         missing.discard((await ask(session, variable, f"balance-{uuid.uuid4().hex[:12]}")).pod)
 
 
