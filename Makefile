@@ -9,10 +9,13 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # With BUNDLE=FILE no network is asked: neither by the play, nor by pip, then and later.
 BUNDLE ?=
+# Not every shell replaces a tilde behind `=`.
+override BUNDLE := $(patsubst ~/%,$(HOME)/%,$(BUNDLE))
 GIVEN = $(if $(filter file,$(origin NAME)),,-e '{"lab_name": "$(NAME)"}') $(VARS) $(if $(BUNDLE),-e lab_source=bundle -e lab_bundle="$(abspath $(BUNDLE))")
 ANSIBLE = $(BIN)/ansible-playbook $(GIVEN)
 # What is no option would be taken for a playbook.
 $(if $(filter-out -%,$(firstword $(VARS))),$(error VARS are options of ansible-playbook: VARS="-e $(VARS)"))
+$(if $(BUNDLE),$(if $(findstring lab_source,$(VARS))$(findstring lab_bundle,$(VARS)),$(error BUNDLE=FILE says lab_source and lab_bundle: leave them out of VARS, or BUNDLE)))
 WHEELS := $(VENV)/wheels
 PIP := $(BIN)/pip install --quiet --no-compile --require-hashes
 FROM := $(if $(BUNDLE)$(wildcard $(WHEELS)),--no-index --find-links $(WHEELS))

@@ -68,7 +68,7 @@ def advice(reason: str, *hosts: str, mirrors: Mirrors) -> str:
     mirror = f"name {'other mirrors' if any(named.values()) else 'mirrors'} (-e '{json.dumps({'lab_mirrors': keys})}')"
     own = "".join(f", {host} (which lab_mirrors names for {key})" for host, key in named.items() if key)
     if "429" in reason or "toomanyrequests" in reason or "too many requests" in reason.lower():
-        return f"{', '.join(hosts)} gives no more to this address for now: docker login, or {mirror}"
+        return f"{', '.join(hosts)} {'give' if len(hosts) > 1 else 'gives'} no more to this address for now: docker login, or {mirror}"
     if "CERTIFICATE" in reason.upper():
         return "name the certificate authority that signs here (-e lab_extra_ca=FILE)"
     return f"check the network, the proxy (https_proxy){own}, or {mirror}"

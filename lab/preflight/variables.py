@@ -21,6 +21,9 @@ PARTS = ("argocd", "monitoring", "autoscaling")
 CLUSTERS = ("kind", "existing")
 INGRESS_TYPES = ("NodePort", "LoadBalancer")
 REGISTRY = re.compile(r"[a-zA-Z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*")
+# A host's name (RFC 1123, 2.1), or four numbers; the second is one that a part's name and a dot go before, as Kubernetes wants it.
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+ADDRESS, DOMAIN = re.compile(rf"(?i:{LABEL}(\.{LABEL})*)"), re.compile(rf"{LABEL}(\.{LABEL})*")
 TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0", "y", "n", "t", "f"}
 
 
@@ -136,7 +139,8 @@ def wrong_values(given: Mapping[str, Any], options: Mapping[str, Mapping[str, An
 ONLY_WITH = {
     "lab_mirrors": ("lab_source", "upstream"), "lab_extra_ca": ("lab_source", "upstream"), "lab_pull_credentials": ("lab_source", "upstream"),
     "lab_bundle": ("lab_source", "bundle"), "lab_existing_context": ("lab_cluster", "existing"), "lab_existing_kubeconfig": ("lab_cluster", "existing"),
-    "lab_storage_class": ("lab_cluster", "existing"), "lab_ingress_type": ("lab_cluster", "existing"), "lab_workers": ("lab_cluster", "kind"),
+    "lab_storage_class": ("lab_cluster", "existing"), "lab_ingress_type": ("lab_cluster", "existing"), "lab_address": ("lab_cluster", "existing"),
+    "lab_domain": ("lab_cluster", "existing"), "lab_workers": ("lab_cluster", "kind"),
 }  # fmt: skip
 
 
@@ -184,6 +188,11 @@ def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Find
         refuse("lab_registry", registry, "empty: the lab's own cluster pulls from its own registry")
     if settings.get("lab_ingress_type", INGRESS_TYPES[0]) not in INGRESS_TYPES:
         refuse("lab_ingress_type", settings["lab_ingress_type"], f"one of {', '.join(INGRESS_TYPES)}")
+    address, domain = str(settings.get("lab_address", "localhost")), str(settings.get("lab_domain", "localhost"))
+    if not ADDRESS.fullmatch(address):
+        refuse("lab_address", address, "the address or the name of a host, with neither a port nor a scheme")
+    if not DOMAIN.fullmatch(domain):
+        refuse("lab_domain", domain, "what names end in, such as lab.example.org: lower-case letters, digits, hyphens and dots")
     replicas = settings.get("lab_replicas", "")
     if replicas != "" and not (is_integer(replicas) and 1 <= int(replicas) <= 50):
         refuse("lab_replicas", replicas, "a number of replicas, 1 to 50, or empty for what the chart says")

@@ -44,6 +44,17 @@ def test_variables_without_their_option_are_refused_with_what_to_type():
     assert 'VARS are options of ansible-playbook: VARS="-e lab_replicas=5"' in done.stderr
 
 
+@pytest.mark.parametrize("setting", ["lab_source=packages", "lab_bundle=other.tar.zst"])
+def test_a_bundle_beside_what_it_says_itself_is_refused(setting):
+    done = subprocess.run(["make", "--dry-run", "up", "BUNDLE=x", f"VARS=-e {setting}"], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "BUNDLE=FILE says lab_source and lab_bundle" in done.stderr
+
+
+def test_a_tilde_of_a_bundle_is_the_home_folder(tmp_path):
+    assert f'lab_bundle="{tmp_path}/b.tar.zst"' in would_run("up", "BUNDLE=~/b.tar.zst", HOME=str(tmp_path))
+
+
 def test_variables_and_bundle_come_along(tmp_path):
     said = would_run("up", "NAME=two", "VARS=-e lab_replicas=5", f"BUNDLE={tmp_path}/b.tar.zst")
     assert all(word in said for word in ('"two"', "lab_replicas=5", "lab_source=bundle"))

@@ -86,6 +86,10 @@ def test_server_that_goes_on_refusing_is_given_up_with_what_to_type(server, get)
     assert "gives no more to this address for now: docker login, or name other mirrors (-e '{\"lab_mirrors\"" in said
 
 
+def test_several_that_give_no_more_are_all_named():
+    assert fetch.advice("429", "docker.io", "quay.io", mirrors=Mirrors()).startswith("docker.io, quay.io give no more to this address")
+
+
 def test_what_is_not_there_is_not_asked_for_again(server, get):
     said, slept = get()
     assert ("404" in said, slept, len(server.asked)) == (True, [], 1)

@@ -73,6 +73,8 @@ def test_a_good_name_is_taken(name):
     ({"lab_bundle": "x.zst"}, {"lab_source": "packages"}, "say -e lab_source=bundle"),
     ({"lab_existing_context": "staging"}, {"lab_cluster": "kind"}, "say -e lab_cluster=existing"),
     ({"lab_workers": 2}, {"lab_cluster": "existing"}, "lab_workers has no effect with lab_cluster=existing"),
+    ({"lab_domain": "lab.test"}, {"lab_cluster": "kind"}, "lab_domain has no effect with lab_cluster=kind"),
+    ({"lab_address": "10.0.0.1"}, {"lab_cluster": "kind"}, "say -e lab_cluster=existing"),
     ({"lab_mirrors": {"docker.io": "https://m"}}, {"lab_source": "auto"}, None), ({"lab_mirrors": {}}, {"lab_source": "packages"}, None),
     ({"lab_workers": "0"}, {"lab_cluster": "existing"}, None), ({"lab_workers": 2}, {"lab_cluster": "kind"}, None),
 ])  # fmt: skip
@@ -87,9 +89,16 @@ def test_what_would_have_no_effect_is_refused(given, settings, said):
     ({"lab_http_port": "http"}, "lab_http_port is 'http': it must be a port, 1 to 65535"),
     ({"lab_https_port": 8080}, "lab_https_port is '8080': it must be another port than lab_http_port"),
     ({"lab_workers": -1}, "lab_workers is '-1': it must be a number of worker nodes, 0 to 9"),
+    ({"lab_address": "http://10.0.0.1"}, "lab_address is 'http://10.0.0.1': it must be the address or the name of a host, with neither a port nor a scheme"),
+    ({"lab_domain": "Lab_1"}, "lab_domain is 'Lab_1': it must be what names end in, such as lab.example.org: lower-case letters, digits, hyphens and dots"),
 ])
 def test_a_setting_out_of_range_is_refused(change, said):
     assert messages(variables.wrong_settings({**SETTINGS, **change}, ["bundle", "packages"])) == [said]
+
+
+@pytest.mark.parametrize("change", [{"lab_address": "10.1.2.3", "lab_domain": "lab.example.org"}, {"lab_address": "LB-1.example.org", "lab_domain": "x"}])
+def test_an_address_and_a_domain_are_taken(change):
+    assert variables.wrong_settings({**SETTINGS, **change}, ["packages"]) == []
 
 
 def test_what_is_known_is_read_from_the_checkout(tmp_path):
