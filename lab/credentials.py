@@ -19,7 +19,7 @@ PURPOSES = {
     "vars_app": ("PostgreSQL, the role of the service", "the replicas log in with it, from the Secret vars-database"),
     "vars_monitor": ("PostgreSQL, a role that reads statistics only", "the exporter of its metrics logs in with it"),
     "argocd_server_key": ("signs Argo CD's sessions", "nobody types it"),
-    "grafana_admin": ("Grafana, user admin", "http://grafana.localhost:{http}, where the lab's source has Grafana (upstream)"),
+    "grafana_admin": ("Grafana, user admin", "http://grafana.{domain}:{http}, where the lab's source has Grafana (upstream)"),
     "git_webhook": ("signs what the git server tells Argo CD", "nobody types it"),
 }
 

@@ -22,9 +22,12 @@ def made_of(components: Catalog) -> dict[str, str]:
     return found
 
 
-def changed(recorded: Mapping[str, str], components: Catalog) -> dict[str, tuple[str, str]]:
-    """Return what the catalog has in another version than the living cluster was made of: component to (was, is)."""
-    now = made_of(components)
+def changed(recorded: Mapping[str, str], components: Catalog, *, existing: bool = False) -> dict[str, tuple[str, str]]:
+    """Return what the catalog has in another version than the living cluster was made of: component to (was, is).
+
+    Of an `existing` cluster the lab made none of the nodes.
+    """
+    now = {name: version for name, version in made_of(components).items() if name == DATA or not existing}
     return {name: (str(was), now[name]) for name, was in recorded.items() if name in now and now[name] != str(was)}
 
 

@@ -110,7 +110,7 @@ def recorded(lab: Lab) -> dict[str, str]:
 def upgrade(lab: Lab, play: Callable[[], int], cluster: Kubectl | None = None, registry: Registry | None = None) -> list[str]:
     """Upgrade the lab by `play`, which returns an exit code; return what is to be said. Raises UpgradeError, ClusterError."""
     components = catalog_of(lab.source, lab.state)
-    if changes := made.changed(recorded(lab), components):
+    if changes := made.changed(recorded(lab), components, existing=bool(lab.at)):
         raise UpgradeError(made.refusal(changes, lab.name))
     cluster = cluster or Kubectl(lab.kubectl_options(namespace=""))
     registry = registry or Registry(lab.images or f"127.0.0.1:{lab.registry}")

@@ -48,7 +48,7 @@ def proxy_args() -> list[str]:
     A proxy that only apt knows is handed on as well.
     """
     values = {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ}
-    for scheme in ("http", "https"):
+    for scheme in ("http", "https") if shutil.which("apt-config") else ():
         text = output(["apt-config", "dump", f"Acquire::{scheme}::Proxy", "--format", "%v"]).strip()
         if text and text != "DIRECT":
             values.setdefault(f"{scheme}_proxy", text)

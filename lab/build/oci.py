@@ -7,6 +7,7 @@ same content has the same digest. Source: OCI Image Format Specification 1.1 (im
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
+
+from lab.build.tools import ToolError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -96,9 +99,11 @@ class Layouts:
             config = tar.extractfile(saved["Config"]).read()
             diff_ids = json.loads(config)["rootfs"]["diff_ids"]
             layers = [
-                self._known(diff_id) or self._compress(tar.extractfile(name))
+                self._known(diff_id) or self._compress(unpacked(tar.extractfile(name)))
                 for name, diff_id in zip(saved["Layers"], diff_ids, strict=True)
             ]
+        if wrong := [diff_id for layer, diff_id in zip(layers, diff_ids, strict=True) if layer.diff_id != diff_id]:
+            raise ToolError(f"docker save wrote layers that are not what the image says: {', '.join(wrong)}")
         return self._layout(target, config, layers)
 
     def archive(self, layout: Path, reference: str, target: Path) -> None:
@@ -199,6 +204,18 @@ class Layouts:
     def _keep(self, file: Path, value: str) -> None:
         file.chmod(0o644)
         file.replace(self.blobs / "sha256" / value)
+
+
+def unpacked(layer: Any) -> Any:
+    """Return a layer of `docker save` as the tar that it is: engines with the containerd image store write it compressed."""
+    head = layer.peek(4)[:4]
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=layer)
+    return (
+        zstandard.ZstdDecompressor().stream_reader(layer, read_across_frames=True)
+        if head == b"\x28\xb5\x2f\xfd"
+        else layer
+    )
 
 
 def _descriptor(media_type: str, value: str, size: int) -> dict[str, Any]:

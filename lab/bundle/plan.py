@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,12 +52,15 @@ class BundlePlan(Plan):
         return self.manifest.artifacts[name].key
 
     def engine_has(self, name: str) -> bool:
-        """Say whether the engine has a component's image; upstream's carry no key, but are called by their configuration's digest."""
+        """Say whether the engine has a component's image; upstream's carry no key, and are known by what their layers hold.
+
+        Not by their identifier, which is the configuration's digest or the manifest's, as the engine keeps images.
+        """
         if self.catalog[name].kind != CARRIED:
             return super().engine_has(name)
-        wanted = self.layouts.manifest(self.artifact(name) / "oci")["config"]["digest"]
+        wanted = self.layouts.config(self.artifact(name) / "oci")["rootfs"]["diff_ids"]
         try:
-            return output(["docker", "image", "inspect", "--format", "{{.Id}}", self.reference(name)]).strip() == wanted
+            return json.loads(output(["docker", "image", "inspect", "--format", "{{json .RootFS.Layers}}", self.reference(name)])) == wanted
         except ToolError:
             return False
 

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lab.backup import BackupError
 from lab.backup.database import SUPERUSER, Server
@@ -86,14 +87,22 @@ def started_anew(place: Place, node: str, before: str) -> Missing:
     return missing
 
 
+def is_node(pid: int, container: str, proc: Path = Path("/proc")) -> bool:
+    """Say whether process `pid` of this machine is one of the container: an engine counts those of the machine that it is on."""
+    return pid > 1 and container in (proc / str(pid) / "cgroup").read_text()
+
+
 def kill_node(place: Place) -> Missing:
     """Kill the first process of the node that the database is on, and thereby every one in it, as a crash would.
 
     Not by the engine: to that a container that it was told to kill is one that is to stay down.
     """
     node = place.database()["spec"]["nodeName"]
-    state = place.container(node)["State"]
+    container = place.container(node)
+    state = container["State"]
     try:
+        if not is_node(state["Pid"], container["Id"]):
+            raise ChaosError(f"the processes of the node {node} are not on this machine, whose engine is elsewhere: leave this fault out (FAULT=...)")
         os.kill(state["Pid"], signal.SIGKILL)
     except OSError as error:
         raise ChaosError(f"the processes of the node {node} cannot be killed from here: {error.strerror}") from error

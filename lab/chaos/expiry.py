@@ -66,6 +66,13 @@ def settings(record: dict) -> dict:
     return {name: value for name, value in record.items() if name != "lab_made_of" and "." not in name}
 
 
+def parts(place: Place) -> list[str]:
+    """Return what stands beside the service, as `lab_components` says it: all of it is to be there afterwards, too."""
+    found = addresses.components(place.kubectl(""), place.lab.name) & set(addresses.COMPONENTS)
+    scaled = place.kubectl().text("get", "horizontalpodautoscalers.autoscaling", f"--namespace={SERVICE}", "--output=name").strip()
+    return sorted(found | ({"autoscaling"} if scaled else set()))
+
+
 def renew(place: Place) -> None:
     """Do what `make up` does, for this lab as it is; nothing where the certificate is as it should be."""
     lab = place.lab
@@ -73,7 +80,7 @@ def renew(place: Place) -> None:
     if x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc > datetime.now(UTC):
         return
     record = yaml.safe_load((lab.state / "lab.yml").read_text())
-    given = settings(record) | {"lab_components": sorted(addresses.components(place.kubectl(""), lab.name))}
+    given = settings(record) | {"lab_components": parts(place)}
     place.command(PROGRAM, "site.yml", f"--extra-vars={json.dumps(given)}", timeout=LONGEST)
 
 

@@ -26,22 +26,29 @@ PATIENCE = 90
 MOVE = """
 truncate -s "$(($(du -sm "$1" | cut -f1) + $4))M" "$2.new"
 mkfs.ext4 -q -F -m 0 "$2.new"
-mkdir -p "$3" && mount -o loop "$2.new" "$3"
+mkdir -p "$3"
+mount -o loop "$2.new" "$3"
 cp -a "$1/." "$3/"
 umount "$3"
 mv "$2.new" "$2"
 mount -o loop "$2" "$1"
 """
+# Each command on a line of its own: `sh -e` goes on after one that fails in front of `&&`, and what is copied here is all there is.
 BACK = """
 ! mountpoint -q "$1" || umount "$1"
 ! mountpoint -q "$3" || umount "$3"
 rm -f "$2.new"
 [ -e "$2" ] || exit 0
-mkdir -p "$3" && mount -o loop "$2" "$3"
-rm -rf "$1.new" && cp -a "$3/." "$1.new" && rm -rf "$1.new/lost+found" "$1.new/$4"*
+mkdir -p "$3"
+mount -o loop "$2" "$3"
+rm -rf "$1.new"
+cp -a "$3/." "$1.new"
+rm -rf "$1.new/lost+found" "$1.new/$4"*
 umount "$3"
-rm -rf "$1" && mv "$1.new" "$1"
-sync && rm "$2"
+rm -rf "$1"
+mv "$1.new" "$1"
+sync
+rm "$2"
 """
 # $1 is the claim's folder, $2 the file in it that fills it: with large blocks, and with small ones what these leave. Once is not
 # enough: the database lets go of a block meanwhile, and so does the file system, of what it had kept back until all was written.

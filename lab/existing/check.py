@@ -58,8 +58,8 @@ def uid(cluster: Kubectl) -> str:
     return cluster.text("get", "namespace", SYSTEM, "--output=jsonpath={.metadata.uid}")
 
 
-def taken(cluster: Kubectl, kind: str, names: Collection[str], lab: str) -> dict[str, str]:
-    """Return those of these names that somebody else has in the cluster, and whose each is (empty: not a lab's)."""
+def taken(cluster: Kubectl, kind: str, names: Collection[str], lab: str | None) -> dict[str, str]:
+    """Return those of these names that others than `lab` (None: anybody) have in the cluster, and whose each is (empty: not a lab's)."""
     items = json.loads(cluster.text("get", kind, *names, "--ignore-not-found", "--output=json") or "{}")
     owners = {item["metadata"]["name"]: item["metadata"].get("labels", {}).get(MARK, "") for item in items.get("items", [items] if items else [])}
     return {name: owner for name, owner in owners.items() if owner != lab}
@@ -72,10 +72,14 @@ def without(part: str, parts: Collection[str]) -> str:
 
 def foreign(cluster: Kubectl, settings: Mapping[str, Any]) -> list[Finding]:
     """Refuse what stands where the lab would put its own."""
-    name, context, parts = settings["lab_name"], settings["lab_existing_context"], settings["lab_parts"]
+    context, parts = settings["lab_existing_context"], settings["lab_parts"]
+    # What is there before this checkout has a lab on the cluster is another's, whatever it is called.
+    name = settings["lab_name"] if settings.get("lab_existing_uid") else None
     findings: list[Finding] = []
 
     def whose(owner: str) -> str:
+        if owner == settings["lab_name"]:
+            return f"is of a lab {owner} that another checkout made (choose another lab_name)"
         return f"is of the lab {owner}" if owner else "is not this lab's"
 
     def way_out(part: str) -> str:

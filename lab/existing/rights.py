@@ -37,6 +37,7 @@ PART_WIDE = {
     "monitoring": [((KINDS, "customresourcedefinitions"), KEEP), *((what, ("list",)) for what, _ in INSIDE[:LOOKED_FOR]), (("", "nodes"), ("list",))],
 }
 PART_INSIDE = {
+    "autoscaling": [("vars", ("autoscaling", "horizontalpodautoscalers"), KEEP)],
     "argocd": [("argocd", (RBAC, "roles"), (*KEEP, "bind", "escalate")), ("argocd", (RBAC, "rolebindings"), KEEP),
                ("argocd", ("argoproj.io", "applications"), KEEP)],
     "monitoring": [("node-exporter", ("apps", "daemonsets"), KEEP), *(("monitoring", ("monitoring.coreos.com", resource), KEEP) for resource in (

@@ -182,11 +182,11 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
         report.fresh, report.engine = not existing and not engine.nodes(settings["lab_name"]), not existing or bool(missing)
         report.stands = (existing or engine.stands(settings["lab_name"], str(state_dir))) and living.complete(state_dir, existing=existing)
         report.findings += living.changed_settings(state_dir / "lab.yml", {**settings, **wanted.get("record", {}), "lab_source": choice.source})
-        report.findings += [] if report.fresh else living.changed_cluster(state_dir, settings["lab_name"], plan.catalog)
-        report.findings += living.lost_passwords(state_dir, report.fresh)
+        report.findings += [] if report.fresh else living.changed_cluster(state_dir, settings["lab_name"], plan.catalog, existing=existing)
+        report.findings += living.lost_passwords(state_dir, report.fresh, existing=existing)
         nodes = [row["ID"] for row in engine.nodes(settings["lab_name"])]
         report.findings += living.lost_nodes(state_dir / living.NODES, nodes, settings["lab_name"])
-        report.findings += repository.repository(settings, Path(wanted["checkout"]))
+        report.findings += repository.repository(settings, Path(wanted["checkout"])) + source.programs(settings)
         if existing and not report.findings:
             report.cluster, report.findings = check_existing(wanted, plan)
         if not existing:
@@ -198,6 +198,8 @@ def preflight(wanted: Mapping[str, Any]) -> Report:
         report.findings += check_registries(settings) if missing and not refused else []
     if wanted["state"] == "absent":
         report.findings += living.changed_settings(state_dir / "lab.yml", {"lab_cluster": settings.get("lab_cluster", "kind")})
+        if not elsewhere(settings) and not (state_dir / "lab.yml").is_file():
+            report.findings += docker.not_to_remove(docker.ask(), settings["lab_name"], str(state_dir))
     # Taking down a lab that is not there is no reason to make its folder.
     there = wanted["state"] == "present" or state_dir.is_dir()
     if wanted["lock"] and all(found.warning for found in report.findings) and there:

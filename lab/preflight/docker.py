@@ -9,8 +9,10 @@ import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from lab.gitops.state import named
 from lab.preflight.finding import Finding
 
 OWNER = "cluster-lab.state-dir"
@@ -41,6 +43,12 @@ class Engine:
         """Say whether a container is that lab's: labelled so, or on its network."""
         attached = set(row.get("Networks", "").split(","))
         return labels(row).get(OWNER) == state_dir or bool(attached & self.own_networks(state_dir))
+
+    def owner(self, row: Mapping[str, Any]) -> str | None:
+        """Return the state folder of the lab that a container belongs to, by its label or its network's; None where no lab made it."""
+        attached = set(row.get("Networks", "").split(","))
+        found = [labels(row).get(OWNER), *(labels(network).get(OWNER) for network in self.networks if network["Name"] in attached)]
+        return next(filter(None, found), None)
 
     def publisher(self, port: int) -> dict[str, Any] | None:
         """Return the container that publishes a port of the host."""
@@ -87,14 +95,27 @@ def ask(run: Callable[..., str] = _run) -> Engine:
 def foreign_cluster(engine: Engine, name: str, state_dir: str) -> list[Finding]:
     """Refuse a kind cluster of the lab's name that the lab did not make."""
     foreign = [row for row in engine.nodes(name) if not engine.own(row, state_dir)]
-    if not foreign:
-        return []
-    owners = {labels(row).get(OWNER) for row in engine.networks if row["Name"] in foreign[0]["Networks"].split(",")}
-    owner = next((owner for owner in owners if owner), None)
-    other = (f"the lab in {owner}: take it down there (make down)" if owner
+    return [belongs(engine, foreign[0], name)] if foreign else []
+
+
+def not_to_remove(engine: Engine, name: str, state_dir: str) -> list[Finding]:
+    """Refuse to take down, by its name alone, what another checkout's lab or somebody's own cluster is.
+
+    What a checkout left that is no longer there is nobody's, and goes.
+    """
+    rows = [*engine.nodes(name), *(row for row in engine.containers if row["Names"] == f"{name}-registry")]
+    foreign = [row for row in rows if not engine.own(row, state_dir)]
+    living = [row for row in foreign if not (owner := engine.owner(row)) or (Path(owner) / "lab.yml").is_file()]
+    return [belongs(engine, living[0], name)] if living else []
+
+
+def belongs(engine: Engine, row: Mapping[str, Any], name: str) -> Finding:
+    """Say whose a container is that has the place of one of the lab `name`."""
+    owner = engine.owner(row)
+    other = (f"the lab in {owner}: take it down there (make down{named(name)})" if owner
              else f"somebody else: delete it (kind delete cluster --name {name})")
-    return [Finding("cluster", f"a cluster named {name} exists (container {foreign[0]['Names']}) that belongs to {other}, "
-                               "or choose another name (-e lab_name=NAME)")]
+    return Finding("cluster", f"a cluster named {name} exists (container {row['Names']}) that belongs to {other}, "
+                              "or choose another name (-e lab_name=NAME)")
 
 
 def unable_engine(engine: Engine, can_install: str | None, environ: Mapping[str, str] = os.environ) -> list[Finding]:

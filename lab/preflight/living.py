@@ -58,13 +58,19 @@ def back(key: str, was: Any) -> str:
     return f" (-e {key}={was})" if "." not in key and not isinstance(was, (list, dict)) else ""
 
 
-def changed_cluster(state_dir: Path, name: str, components: Catalog) -> list[Finding]:
+def begun(state_dir: Path, *, existing: bool = False) -> bool:
+    """Say whether the lab has, or may have, what is in its cluster: one of its own is complete, or the `existing` one is led to."""
+    return (state_dir / (LEADS[1] if existing else LEADS[0])).exists()
+
+
+def changed_cluster(state_dir: Path, name: str, components: Catalog, *, existing: bool = False) -> list[Finding]:
     """Refuse other versions of what the living cluster was made of."""
     try:
         recorded = yaml.safe_load((state_dir / "lab.yml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):  # no record is no lab; one that cannot be read is refused above
         return []
-    changes = made.changed((recorded or {}).get("lab_made_of") or {}, components) if (state_dir / LEADS[0]).exists() else {}
+    was = (recorded or {}).get("lab_made_of") or {}
+    changes = made.changed(was, components, existing=existing) if begun(state_dir, existing=existing) else {}
     return [Finding("cluster", made.refusal(changes, name))] if changes else []
 
 
@@ -73,9 +79,9 @@ def complete(state_dir: Path, *, existing: bool = False) -> bool:
     return all((state_dir / name).exists() for name in (LEADS[1:] if existing else LEADS))
 
 
-def lost_passwords(state_dir: Path, fresh: bool) -> list[Finding]:
+def lost_passwords(state_dir: Path, fresh: bool, *, existing: bool = False) -> list[Finding]:
     """Refuse a living lab whose passwords are gone: new ones would lock it out of its own database."""
-    if fresh or not (state_dir / "cluster.id").exists() or (state_dir / "credentials.yml").exists():
+    if fresh or not begun(state_dir, existing=existing) or (state_dir / "credentials.yml").exists():
         return []
     return [Finding("passwords", f"{state_dir / 'credentials.yml'} is gone, and with it the passwords of a lab that is up: put it back, or "
                                  f"{made.commands(state_dir.name)}")]

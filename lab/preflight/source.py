@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import queue
+import shutil
 import threading
 import time
 import urllib.error
@@ -20,6 +21,7 @@ from lab import catalog
 from lab.build import binary, fetch
 from lab.mirrors import Mirrors
 from lab.preflight.finding import Finding
+from lab.publish.registry import loopback
 
 AUTO = "auto"
 # Seconds that all of upstream together may take to answer.
@@ -49,6 +51,16 @@ def choose(asked: str, record: Path, look: Callable[[], str | None], *, look_aro
         return Choice("packages", "there is no lab")
     silent = look()
     return Choice("packages", f"upstream cannot be had: {silent}") if silent else Choice("upstream", "its registries and repositories answer")
+
+
+def programs(settings: Mapping[str, Any], find: Callable[[str], str | None] = shutil.which) -> list[Finding]:
+    """Refuse a machine without what the lab calls on it: of upstream's source it installs none."""
+    if settings["lab_source"] != "upstream":
+        return []
+    host = settings.get("lab_registry", "").partition("/")[0]
+    needed = [*(["git"] if "argocd" in settings.get("lab_parts", []) else []), *(["skopeo"] if host and not loopback(host) else [])]
+    missing = [name for name in needed if not find(name)]
+    return [Finding("source", f"this machine has no {', '.join(missing)}, and lab_source=upstream installs nothing on it: install it first")] if missing else []
 
 
 def recorded(record: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""`make up` killed at random moments and run again converges."""
+"""`make up` killed at random moments, or robbed of its cluster, and run again converges."""
 
 import os
 import random
@@ -51,3 +51,14 @@ def test_killed_and_run_again_it_converges(lab, components, moments):
     assert lab.get("/var/a/1") == "a = 1"
     assert lab.down().code == 0
     assert lab.left() == []
+
+
+@pytest.mark.long
+def test_cluster_that_somebody_removed_is_made_anew(lab):
+    lab.components = ""
+    assert lab.up().code == 0
+    subprocess.run(["docker", "rm", "--force", "--volumes", f"{lab.name}-control-plane"], check=True, capture_output=True, timeout=120)
+    run = lab.up()
+    assert run.code == 0, run.output[-3000:]
+    assert lab.get("/var/a/1") == "a = 1"
+    assert lab.up().changed == 0

@@ -61,6 +61,13 @@ def test_living_lab_without_its_passwords_is_refused(lab):
     assert "is gone, and with it the passwords" in " ".join(run.output.split())
 
 
+def test_lab_of_another_checkout_is_not_taken_down(lab, tmp_path):
+    run = lab.down("-e", f"lab_state_dir={tmp_path}/.lab/{lab.name}")
+    assert run.code != 0
+    assert f"take it down there (make down NAME={lab.name})" in " ".join(run.reason.split())
+    assert lab.get("/healthz")
+
+
 @pytest.fixture
 def no_engine(monkeypatch, tmp_path):
     """Where nothing answers, and no engine of the lab's was killed."""

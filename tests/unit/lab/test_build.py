@@ -134,6 +134,14 @@ def test_a_kernel_without_autogroups_is_no_reason_not_to_build(monkeypatch, tmp_
     build.yield_cpu(tmp_path / "no" / "autogroup")
 
 
+def test_a_machine_without_apt_has_no_proxy_that_only_apt_knows(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert engine.proxy_args() == ["--build-arg", "https_proxy=http://proxy:3128"]
+
+
 def test_where_nothing_is_to_be_made_nobody_elses_build_is_waited_for(built, tmp_path):
     with build.locked(built.store.root / "lock", print):
         result = build.build(built, ["tool"], tmp_path / "state", [])

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from lab.chaos import ChaosError, expiry, report, run, trial, volume
+from lab.chaos import ChaosError, acts, expiry, report, run, trial, volume
 from lab.chaos.faults import FAULTS, Fault
 from lab.chaos.load import Answer
 from lab.chaos.place import Place, Process, processes
@@ -300,6 +300,38 @@ def test_waiting_for_a_lab_that_never_is_ready_ends_with_the_reason():
     with pytest.raises(ChaosError, match="the lab x is not ready after 180 s: Node/x is not ready"):
         trial.wait_until_ready(place, clock)
     assert clock.now >= 1000 + trial.READY
+
+
+@pytest.mark.parametrize("fails", ["cp", "mount", ""])
+def test_data_that_cannot_be_moved_back_stays_where_it_is(tmp_path, fails):
+    # Stand-ins for what only a mounted file system can answer; the one that fails leaves half of its work.
+    (tmp_path / "bin").mkdir()
+    data, image, beside = tmp_path / "data", tmp_path / "image", tmp_path / "beside"
+    data.mkdir()
+    image.touch()
+    programs = {"mountpoint": "exit 1", "mount": f"mkdir -p {beside}/base", "umount": "", "cp": f"mkdir {data}.new && /bin/cp -a {beside}/base {data}.new/"}
+    for name, script in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n{'exit 1' if name == fails else ''}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    done = subprocess.run(["sh", "-euc", volume.BACK, "sh", str(data), str(image), str(beside), volume.FILLER], capture_output=True, text=True, check=False,
+                          timeout=30, env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})  # fmt: skip
+    assert (done.returncode == 0, image.exists(), (data / "base").is_dir()) == (not fails, bool(fails), not fails)
+
+
+def test_only_a_process_of_the_node_is_killed(tmp_path):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cgroup").write_text("0::/system.slice/docker-c0ffee.scope/init.scope\n")
+    assert [acts.is_node(7, "c0ffee", tmp_path), acts.is_node(7, "decade", tmp_path), acts.is_node(0, "c0ffee", tmp_path)] == [True, False, False]
+
+
+def test_every_part_that_a_lab_has_is_given_again(monkeypatch):
+    def place(scaled):
+        cluster = type("Cluster", (), {"text": lambda self, *words: scaled})()
+        return type("Place", (), {"kubectl": lambda self, namespace="": cluster, "lab": type("Lab", (), {"name": "x"})})()
+
+    monkeypatch.setattr(expiry.addresses, "components", lambda cluster, name: {"monitoring", expiry.addresses.GRAFANA})
+    assert expiry.parts(place("")) == ["monitoring"]
+    assert expiry.parts(place("horizontalpodautoscaler.autoscaling/web\n")) == ["autoscaling", "monitoring"]
 
 
 @pytest.mark.parametrize(("looks", "left"), [("0", "0"), ("1024 0", "0"), (" ".join(["1024"] * 12), "1024")], ids=["at once", "let go of meanwhile", "for ever"])

@@ -128,6 +128,11 @@ def test_no_right_over_what_is_in_a_namespace_is_asked_for_in_the_whole_cluster_
     assert wide == {"namespaces", "clusterroles", "clusterrolebindings", "ingressclasses", "storageclasses", "persistentvolumes", "customresourcedefinitions"}
 
 
+def test_whoever_scales_may_make_what_does_it():
+    made = {right.verb for right in rights.needed(["autoscaling"]) if right.resource == "horizontalpodautoscalers" and right.namespace == "vars"}
+    assert made == set(rights.KEEP)
+
+
 def test_part_of_a_resource_is_asked_for_as_such():
     asked = Right("get", "", "pods/log", "vars").review()["spec"]["resourceAttributes"]
     assert (asked["resource"], asked["subresource"]) == ("pods", "log")
@@ -140,9 +145,16 @@ def test_empty_cluster_is_taken():
     assert check.foreign(Cluster(), SETTINGS) == []
 
 
+LABS = Cluster(thing("Namespace", "vars", **{MARK: "mine"}), thing("IngressClass", "traefik", **{MARK: "mine"}))
+
+
 def test_what_is_the_labs_own_is_taken():
-    own = {MARK: "mine"}
-    assert check.foreign(Cluster(thing("Namespace", "vars", **own), thing("IngressClass", "traefik", **own)), SETTINGS) == []
+    assert check.foreign(LABS, SETTINGS | {"lab_existing_uid": "1234"}) == []
+
+
+def test_what_another_checkouts_lab_of_the_same_name_has_is_not_this_ones():
+    found = check.foreign(LABS, SETTINGS | {"lab_existing_uid": ""})
+    assert ["that another checkout made (choose another lab_name)" in each.message for each in found] == [True, True]
 
 
 @pytest.mark.parametrize(("there", "said"), [
@@ -249,8 +261,8 @@ class Clock:
         self.now += seconds
 
 
-OWN = {MARK: "mine"}
-KIND = thing("CustomResourceDefinition", "prometheuses.monitoring.coreos.com", **OWN)
+MINE = {MARK: "mine"}
+KIND = thing("CustomResourceDefinition", "prometheuses.monitoring.coreos.com", **MINE)
 
 
 def removal(cluster):
@@ -258,7 +270,7 @@ def removal(cluster):
 
 
 def test_only_what_is_marked_goes():
-    cluster = Cluster(thing("Namespace", "vars", **OWN), thing("Namespace", "others"), thing("ClusterRole", "a", **OWN), thing("ClusterRole", "b"),
+    cluster = Cluster(thing("Namespace", "vars", **MINE), thing("Namespace", "others"), thing("ClusterRole", "a", **MINE), thing("ClusterRole", "b"),
                       thing("IngressClass", "traefik", **{MARK: "other"}))  # fmt: skip
     done = removal(cluster).run()
     assert done["removed"] == ["Namespace/vars", "ClusterRole/a"]
@@ -288,17 +300,17 @@ def test_what_anothers_operator_made_stays():
 
 
 def test_volume_that_its_class_keeps_is_named():
-    done = removal(Cluster(thing("Namespace", "vars", **OWN), volume("pv-1", "vars", "Retain"), volume("pv-2", "others", "Delete"))).run()
+    done = removal(Cluster(thing("Namespace", "vars", **MINE), volume("pv-1", "vars", "Retain"), volume("pv-2", "others", "Delete"))).run()
     assert done["kept"] == ["PersistentVolume/pv-1 (its class keeps volumes)"]
 
 
 def test_volume_that_does_not_go_is_named_in_time():
     with pytest.raises(GitopsError, match="volumes not gone after 5 s: PersistentVolume/pv-1"):
-        removal(Cluster(thing("Namespace", "vars", **OWN), volume("pv-1", "vars", "Delete"))).run()
+        removal(Cluster(thing("Namespace", "vars", **MINE), volume("pv-1", "vars", "Delete"))).run()
 
 
 def test_why_a_namespace_stays_is_said():
-    left = thing("Namespace", "vars", **OWN)
+    left = thing("Namespace", "vars", **MINE)
     left["status"] = {"conditions": [{"type": "NamespaceFinalizersRemaining", "status": "True", "message": "finalizers remain"}]}
     assert remove.held(left) == "Namespace/vars (finalizers remain)"
 

@@ -40,6 +40,10 @@ def test_another_version_of_what_only_a_new_cluster_has_is_a_change(versions, ch
     assert made.changed(made.made_of(catalog()), catalog(**versions)) == change
 
 
+def test_of_a_cluster_that_was_there_the_data_alone_is_the_labs():
+    assert made.changed(made.made_of(catalog()), catalog(node="9.9.9", postgres="99.1"), existing=True) == {"postgres": (POSTGRES, "99")}
+
+
 def test_refusal_names_what_and_says_what_to_type_and_what_is_kept():
     said = made.refusal({"node": ("1.0", "1.1"), "etcd": ("3.0", "3.1")}, "lab")
     assert said == ("what this lab's cluster is made of cannot change while it lives (node 1.0 -> 1.1, etcd 3.0 -> 3.1): make backup, "

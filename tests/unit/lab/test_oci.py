@@ -1,5 +1,6 @@
 """Image layouts: reproducible, layers stacked on a base, every digest true, and archives of `docker save` read."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -10,6 +11,7 @@ import pytest
 import zstandard
 
 from lab.build.oci import CONFIG, LAYER, MANIFEST, Entry, Layer, Layouts, file_capability
+from lab.build.tools import ToolError
 
 
 @pytest.fixture
@@ -206,6 +208,21 @@ def test_layers_of_an_archive_are_kept_in_order(layouts, saved):
 def test_configuration_of_an_archive_is_kept(layouts, saved):
     layout, _, config = saved
     assert layouts.config(layout) == config
+
+
+@pytest.mark.parametrize("packed", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"])
+def test_layers_that_an_archive_has_compressed_are_kept_as_what_they_unpack_to(layouts, saved, tmp_path, packed):
+    layout, layers, config = saved
+    other = layouts_in(tmp_path / "other")
+    other.image_from_archive(tmp_path / "packed", archive_of(tmp_path / "packed.tar", [packed(layer) for layer in layers], config))
+    assert other.digest(tmp_path / "packed") == layouts.digest(layout)
+
+
+def test_layer_that_is_not_what_the_image_says_is_refused(layouts, tmp_path):
+    config = {"rootfs": {"type": "layers", "diff_ids": ["sha256:of-another"]}}
+    with pytest.raises(ToolError, match="not what the image says: sha256:of-another"):
+        layouts.image_from_archive(tmp_path / "saved", archive_of(tmp_path / "image.tar", [b"a layer"], config))
+    assert not (tmp_path / "saved").exists()
 
 
 def test_layer_that_is_known_is_not_compressed_again(layouts, saved, tmp_path):

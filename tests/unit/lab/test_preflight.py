@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from lab import preflight
+from lab.preflight import docker
 
 CHECKOUT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def wanted(tmp_path):
+def wanted(tmp_path, monkeypatch):
     """Ask for a lab to be taken down, which needs neither an engine nor free ports."""
+    monkeypatch.setattr(preflight.docker, "ask", lambda: docker.Engine())
     return {
         "checkout": str(CHECKOUT), "state": "absent", "lock": True, "to_build": "false", "given": {}, "defined": ["lab_name"],
         "settings": {"lab_name": "test", "lab_source": "packages", "lab_state_dir": str(tmp_path / "state"),
@@ -39,6 +41,13 @@ def test_taking_down_makes_no_folder_and_locks_one_that_is_there(wanted, tmp_pat
     (tmp_path / "state").mkdir()
     run(wanted, tmp_path)
     assert (tmp_path / "state/run.lock").exists()
+
+
+def test_taking_down_by_name_spares_what_was_made_by_hand(wanted, tmp_path, monkeypatch, capsys):
+    node = {"Names": "test-control-plane", "Networks": "kind", "Labels": "io.x-k8s.kind.cluster=test"}
+    monkeypatch.setattr(preflight.docker, "ask", lambda: docker.Engine({}, [node], []))
+    assert run(wanted, tmp_path) == 1
+    assert "kind delete cluster --name test" in capsys.readouterr().err
 
 
 def test_without_the_lock_nothing_is_written(wanted, tmp_path):

@@ -27,6 +27,21 @@ def test_a_cluster_of_another_checkout_is_refused_with_where_it_belongs():
     assert "the lab in /other/.lab/lab" in docker.foreign_cluster(Engine({}, [NODE], [other]), "lab", STATE)[0].message
 
 
+def test_what_another_checkout_has_is_not_removed_unless_that_is_gone(tmp_path):
+    network = {"Name": "lab", "Labels": f"cluster-lab.state-dir={tmp_path}"}
+    beside = {"Names": "lab-registry", "Networks": "lab", "Labels": ""}
+    for row in (NODE, beside):
+        assert docker.not_to_remove(Engine({}, [row], [network]), "lab", STATE) == []
+    (tmp_path / "lab.yml").touch()
+    for row in (NODE, beside):
+        assert f"the lab in {tmp_path}: take it down there (make down)" in docker.not_to_remove(Engine({}, [row], [network]), "lab", STATE)[0].message
+        assert docker.not_to_remove(Engine({}, [row], [network]), "lab", str(tmp_path)) == []
+
+
+def test_a_cluster_that_was_made_by_hand_is_not_removed():
+    assert "kind delete cluster" in docker.not_to_remove(Engine({}, [NODE], []), "lab", STATE)[0].message
+
+
 def test_clusters_of_other_names_do_not_matter():
     assert docker.foreign_cluster(Engine({}, [NODE], []), "test", STATE) == []
 

@@ -147,6 +147,13 @@ def test_living_lab_without_its_passwords_is_refused_with_what_to_type(tmp_path)
     assert living.lost_passwords(tmp_path, fresh=False) == []
 
 
+def test_on_a_cluster_that_was_there_it_is_the_kubeconfig_that_tells_of_a_lab(tmp_path):
+    assert living.lost_passwords(tmp_path, fresh=False, existing=True) == []
+    (tmp_path / "kubeconfig").touch()
+    assert made.commands(tmp_path.name) in living.lost_passwords(tmp_path, fresh=False, existing=True)[0].message
+    assert living.lost_passwords(tmp_path, fresh=False) == []
+
+
 def test_folder_is_complete_with_all_that_leads_to_the_cluster(tmp_path):
     (tmp_path / "bin").mkdir()
     for name in living.LEADS:

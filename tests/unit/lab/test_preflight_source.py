@@ -21,6 +21,17 @@ def record(tmp_path):
     return tmp_path / "lab.yml"
 
 
+@pytest.mark.parametrize(("settings", "missing"), [
+    ({"lab_source": "upstream", "lab_parts": ["argocd"]}, "git"), ({"lab_source": "upstream", "lab_parts": []}, ""),
+    ({"lab_source": "upstream", "lab_parts": ["argocd"], "lab_registry": "registry.example.org/lab"}, "git, skopeo"),
+    ({"lab_source": "upstream", "lab_parts": [], "lab_registry": "127.0.0.1:5000"}, ""), ({"lab_source": "packages", "lab_parts": ["argocd"]}, ""),
+])  # fmt: skip
+def test_programs_that_nothing_installs_are_asked_for_by_name(settings, missing):
+    found = [each.message for each in source.programs(settings, lambda name: None)]
+    assert found == ([f"this machine has no {missing}, and lab_source=upstream installs nothing on it: install it first"] if missing else [])
+    assert source.programs(settings, lambda name: f"/usr/bin/{name}") == []
+
+
 @pytest.mark.parametrize("asked", ["packages", "upstream", "bundle"])
 def test_what_was_asked_for_is_taken_and_nobody_is_asked(record, asked):
     record.write_text("lab_source: packages\n")
