@@ -32,6 +32,15 @@ def status(lab, path):
         return None
 
 
+def turned_away(lab, path):
+    """Say whether the service itself answers 503 and when to come back: where no replica is ready it is Traefik that does, without that."""
+    try:
+        code, _, headers = request(lab, "GET", path)
+    except (OSError, http.client.HTTPException):
+        return False
+    return code == 503 and bool(headers["Retry-After"])
+
+
 def without_database(lab):
     """Return a worker that has a replica and not the database."""
     (node,) = lab.workers - set(lab.pods("database"))
@@ -61,8 +70,7 @@ def test_databases_node_can_be_drained_and_the_service_says_when_to_come_back(wh
     request(whole, "PUT", "/var/kept", "drained")
     (node,) = whole.pods("database")
     whole.drain(node)
-    whole.until(lambda: status(whole, "/var/kept") == 503, "it answers 503")
-    assert request(whole, "GET", "/var/kept")[2]["Retry-After"]
+    whole.until(lambda: turned_away(whole, "/var/kept"), "the service answers 503 and says when to come back")
     assert status(whole, "/healthz") == 200
     whole.kubectl("uncordon", node)
     seconds = whole.until(lambda: status(whole, "/var/kept") == 200, "it answers again")
