@@ -211,11 +211,9 @@ def unpacked(layer: Any) -> Any:
     head = layer.peek(4)[:4]
     if head.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=layer)
-    return (
-        zstandard.ZstdDecompressor().stream_reader(layer, read_across_frames=True)
-        if head == b"\x28\xb5\x2f\xfd"
-        else layer
-    )
+    if head == b"\x28\xb5\x2f\xfd":
+        return zstandard.ZstdDecompressor().stream_reader(layer, read_across_frames=True)
+    return layer
 
 
 def _descriptor(media_type: str, value: str, size: int) -> dict[str, Any]:

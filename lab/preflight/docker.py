@@ -35,20 +35,15 @@ class Engine:
     containers: list[dict[str, Any]] = field(default_factory=list)
     networks: list[dict[str, Any]] = field(default_factory=list)
 
-    def own_networks(self, state_dir: str) -> set[str]:
-        """Return the networks that the lab with this state folder made."""
-        return {row["Name"] for row in self.networks if labels(row).get(OWNER) == state_dir}
+    def owners(self, row: Mapping[str, Any]) -> list[str]:
+        """Return the state folders of the labs that a container belongs to, by its label and its networks'; none where no lab made it."""
+        attached = row.get("Networks", "").split(",")
+        rows = [row, *(network for network in self.networks if network["Name"] in attached)]
+        return [owner for found in rows if (owner := labels(found).get(OWNER))]
 
     def own(self, row: Mapping[str, Any], state_dir: str) -> bool:
-        """Say whether a container is that lab's: labelled so, or on its network."""
-        attached = set(row.get("Networks", "").split(","))
-        return labels(row).get(OWNER) == state_dir or bool(attached & self.own_networks(state_dir))
-
-    def owner(self, row: Mapping[str, Any]) -> str | None:
-        """Return the state folder of the lab that a container belongs to, by its label or its network's; None where no lab made it."""
-        attached = set(row.get("Networks", "").split(","))
-        found = [labels(row).get(OWNER), *(labels(network).get(OWNER) for network in self.networks if network["Name"] in attached)]
-        return next(filter(None, found), None)
+        """Say whether a container is the lab's with this state folder: labelled so, or on its network."""
+        return state_dir in self.owners(row)
 
     def publisher(self, port: int) -> dict[str, Any] | None:
         """Return the container that publishes a port of the host."""
@@ -105,14 +100,14 @@ def not_to_remove(engine: Engine, name: str, state_dir: str) -> list[Finding]:
     """
     rows = [*engine.nodes(name), *(row for row in engine.containers if row["Names"] == f"{name}-registry")]
     foreign = [row for row in rows if not engine.own(row, state_dir)]
-    living = [row for row in foreign if not (owner := engine.owner(row)) or (Path(owner) / "lab.yml").is_file()]
+    living = [row for row in foreign if not (owners := engine.owners(row)) or (Path(owners[0]) / "lab.yml").is_file()]
     return [belongs(engine, living[0], name)] if living else []
 
 
 def belongs(engine: Engine, row: Mapping[str, Any], name: str) -> Finding:
     """Say whose a container is that has the place of one of the lab `name`."""
-    owner = engine.owner(row)
-    other = (f"the lab in {owner}: take it down there (make down{named(name)})" if owner
+    owners = engine.owners(row)
+    other = (f"the lab in {owners[0]}: take it down there (make down{named(name)})" if owners
              else f"somebody else: delete it (kind delete cluster --name {name})")
     return Finding("cluster", f"a cluster named {name} exists (container {row['Names']}) that belongs to {other}, "
                               "or choose another name (-e lab_name=NAME)")

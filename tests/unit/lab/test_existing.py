@@ -261,8 +261,8 @@ class Clock:
         self.now += seconds
 
 
-MINE = {MARK: "mine"}
-KIND = thing("CustomResourceDefinition", "prometheuses.monitoring.coreos.com", **MINE)
+OWN = {MARK: "mine"}
+KIND = thing("CustomResourceDefinition", "prometheuses.monitoring.coreos.com", **OWN)
 
 
 def removal(cluster):
@@ -270,7 +270,7 @@ def removal(cluster):
 
 
 def test_only_what_is_marked_goes():
-    cluster = Cluster(thing("Namespace", "vars", **MINE), thing("Namespace", "others"), thing("ClusterRole", "a", **MINE), thing("ClusterRole", "b"),
+    cluster = Cluster(thing("Namespace", "vars", **OWN), thing("Namespace", "others"), thing("ClusterRole", "a", **OWN), thing("ClusterRole", "b"),
                       thing("IngressClass", "traefik", **{MARK: "other"}))  # fmt: skip
     done = removal(cluster).run()
     assert done["removed"] == ["Namespace/vars", "ClusterRole/a"]
@@ -300,17 +300,17 @@ def test_what_anothers_operator_made_stays():
 
 
 def test_volume_that_its_class_keeps_is_named():
-    done = removal(Cluster(thing("Namespace", "vars", **MINE), volume("pv-1", "vars", "Retain"), volume("pv-2", "others", "Delete"))).run()
+    done = removal(Cluster(thing("Namespace", "vars", **OWN), volume("pv-1", "vars", "Retain"), volume("pv-2", "others", "Delete"))).run()
     assert done["kept"] == ["PersistentVolume/pv-1 (its class keeps volumes)"]
 
 
 def test_volume_that_does_not_go_is_named_in_time():
     with pytest.raises(GitopsError, match="volumes not gone after 5 s: PersistentVolume/pv-1"):
-        removal(Cluster(thing("Namespace", "vars", **MINE), volume("pv-1", "vars", "Delete"))).run()
+        removal(Cluster(thing("Namespace", "vars", **OWN), volume("pv-1", "vars", "Delete"))).run()
 
 
 def test_why_a_namespace_stays_is_said():
-    left = thing("Namespace", "vars", **MINE)
+    left = thing("Namespace", "vars", **OWN)
     left["status"] = {"conditions": [{"type": "NamespaceFinalizersRemaining", "status": "True", "message": "finalizers remain"}]}
     assert remove.held(left) == "Namespace/vars (finalizers remain)"
 
