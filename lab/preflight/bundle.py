@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from lab.bundle.unpack import lacking
 from lab.cache import Store
 from lab.catalog import CatalogError
 from lab.preflight.finding import Finding
+from lab.preflight.host import without
 
 GIB = 1024**3
 # What the lab calls on this machine; a bundle's packages bring it.
@@ -55,7 +56,8 @@ def look(settings: Mapping[str, Any], checkout: Path, store: Store, can_install:
     if not found and reason:
         # An engine is for the lab's own nodes.
         needed = PROGRAMS[1:] if settings.get("lab_cluster") == "existing" else PROGRAMS
-        found += programs(needed, reason, find)
+        said = without(needed, f"the bundle cannot bring it ({reason})", find)
+        found += refuse(said) if said else []
     return Look(found, -(-2 * manifest.size // GIB) if missing else 0, reason, plan)
 
 
@@ -87,9 +89,3 @@ def other_release(manifest: Manifest) -> str | None:
     if manifest.release == release():
         return None
     return f"its packages are for {manifest.release} and this is {release()}" if manifest.release else "it carries no packages"
-
-
-def programs(needed: Iterable[str], reason: str, find: Callable[[str], str | None] = shutil.which) -> list[Finding]:
-    """Refuse a machine that lacks a program and cannot get it from the bundle, for `reason`."""
-    missing = [name for name in needed if not find(name)]
-    return refuse(f"this machine has no {', '.join(missing)}, and the bundle cannot bring it ({reason}): install it first") if missing else []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ def why_not_install(release: Mapping[str, str], machine: str = platform.machine(
     if (os.geteuid() if user is None else user) != 0:
         return "this user is not root"
     return None
+
+
+def without(needed: Iterable[str], reason: str, find: Callable[[str], str | None] = shutil.which) -> str | None:
+    """Say which of the programs that the lab calls this machine lacks, where nothing installs them for `reason`; None where it has them."""
+    missing = [name for name in needed if not find(name)]
+    return f"this machine has no {', '.join(missing)}, and {reason}: install it first" if missing else None
 
 
 def builds(can_install: str | None, to_build: bool) -> list[Finding]:

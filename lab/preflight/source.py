@@ -21,6 +21,7 @@ from lab import catalog
 from lab.build import binary, fetch
 from lab.mirrors import Mirrors
 from lab.preflight.finding import Finding
+from lab.preflight.host import without
 from lab.publish.registry import loopback
 
 AUTO = "auto"
@@ -59,8 +60,8 @@ def programs(settings: Mapping[str, Any], find: Callable[[str], str | None] = sh
         return []
     host = settings.get("lab_registry", "").partition("/")[0]
     needed = [*(["git"] if "argocd" in settings.get("lab_parts", []) else []), *(["skopeo"] if host and not loopback(host) else [])]
-    missing = [name for name in needed if not find(name)]
-    return [Finding("source", f"this machine has no {', '.join(missing)}, and lab_source=upstream installs nothing on it: install it first")] if missing else []
+    lacking = without(needed, "lab_source=upstream installs nothing on it", find)
+    return [Finding("source", lacking)] if lacking else []
 
 
 def recorded(record: Path) -> str | None:
