@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab.backup import BackupError
 from lab.backup.database import SUPERUSER, Server
-from lab.chaos import ChaosError, expiry, volume
+from lab.chaos import ChaosError, volume
 from lab.chaos.place import DATABASE, Place
 from lab.gitops.state import SERVICE
 
@@ -154,9 +154,3 @@ def fill(place: Place) -> Missing:
     except BackupError:
         return nothing
     raise ChaosError("the volume is full, and the database still finds room for its log")
-
-
-def expire(place: Place) -> Missing:
-    """Have an expired certificate served."""
-    expiry.expire(place)
-    return nothing

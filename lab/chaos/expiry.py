@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from lab import addresses
 from lab.certificate import complaint
 from lab.chaos import ChaosError
 from lab.chaos.place import Place
 from lab.gitops.state import SERVICE
 
-# The one beside this interpreter: a virtual environment need not be activated.
-PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
-# Seconds that `make up` may take.
-LONGEST = 600
+# Waits, in the node ($1 seconds at most), until what makes certificates anew has just looked (roles/renewal): the next look is then
+# as far away as it gets, and clients do meet what is put there meanwhile.
+LOOKED = """
+looked() { stat -c %y /etc/kubernetes/pki/lab/looked 2>/dev/null; }
+before=$(looked)
+until [ "$(looked)" != "$before" ]; do
+  [ "$1" -gt 0 ] || { echo "nothing here makes certificates anew: make up has it again" >&2; exit 1; }
+  sleep 0.5
+  set -- "$(($1 - 1))"
+done
+"""
+# Halves of a second that the next look may take to come.
+LONGEST = 90
 
 
 def expired(certificate: bytes, authority: bytes, key: bytes, now: datetime) -> bytes:
@@ -36,52 +41,58 @@ def expired(certificate: bytes, authority: bytes, key: bytes, now: datetime) -> 
     return signed.public_bytes(serialization.Encoding.PEM)
 
 
-def holders(secrets: Iterable[dict], certificate: bytes) -> list[tuple[str, str]]:
-    """Return the namespace and the name of each Secret that holds this certificate (PEM)."""
+def holders(secrets: Iterable[dict], key: bytes) -> list[dict]:
+    """Return those Secrets that hold the server's key (PEM)."""
+    encoded = base64.b64encode(key).decode()
+    return [secret for secret in secrets if secret["data"].get("tls.key") == encoded]
+
+
+def held(place: Place) -> list[dict]:
+    """Return the Secrets that the proxy has the lab's certificate from."""
+    secrets = place.kubectl("").everything("secrets", "--field-selector=type=kubernetes.io/tls")
+    return holders(secrets, (place.lab.state / "pki" / "server.key").read_bytes())
+
+
+def put(place: Place, certificate: bytes, secrets: Iterable[dict]) -> None:
+    """Put a certificate (PEM) into those of the Secrets that hold another."""
     encoded = base64.b64encode(certificate).decode()
-    return [(secret["metadata"]["namespace"], secret["metadata"]["name"]) for secret in secrets if secret["data"].get("tls.crt") == encoded]
+    for secret in secrets:
+        if secret["data"].get("tls.crt") != encoded:
+            namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
+            patch = json.dumps({"data": {"tls.crt": encoded}})
+            place.kubectl(namespace).text("patch", "secret", name, "--namespace", namespace, "--patch", patch)
 
 
-def expire(place: Place) -> None:
-    """Have the proxy answer with an expired certificate, and the role find one. Raises ChaosError where no Secret holds the present one.
+def wait_for_a_look(place: Place) -> None:
+    """Return when what makes certificates anew has just looked. Raises ChaosError where it does not look."""
+    place.inside(f"{place.lab.name}-control-plane", LOOKED, str(LONGEST))
 
-    Every Secret that holds it is changed, not the service's alone: of certificates for the same names Traefik serves only one
+
+def expire(place: Place) -> Callable[[], str]:
+    """Have the proxy answer with an expired certificate; return what says that it still does. Raises ChaosError where no Secret has one.
+
+    Every Secret that holds the lab's is changed, not the service's alone: of certificates for the same names Traefik serves only one
     (`appendCertificate` in its package tls). Where Argo CD has a Secret too it was always that one that counted.
     """
     state = place.lab.state
-    file = state / "pki" / "server.crt"
-    old = file.read_bytes()
-    found = holders(place.kubectl("").everything("secrets", "--field-selector=type=kubernetes.io/tls"), old)
+    old = (state / "pki" / "server.crt").read_bytes()
+    found = held(place)
     if not found:
         raise ChaosError("no Secret holds the certificate of .lab: make up puts it there")
     made = expired(old, (state / "ca.crt").read_bytes(), (state / "pki" / "ca.key").read_bytes(), datetime.now(UTC))
-    file.write_bytes(made)
-    patch = json.dumps({"data": {"tls.crt": base64.b64encode(made).decode()}})
-    for namespace, name in found:
-        place.kubectl(namespace).text("patch", "secret", name, "--namespace", namespace, "--patch", patch)
+    put(place, made, found)
+    encoded = base64.b64encode(made).decode()
+
+    def missing() -> str:
+        left = [secret["metadata"]["namespace"] for secret in held(place) if secret["data"].get("tls.crt") == encoded]
+        return f"the expired certificate is still in {', '.join(left)}" if left else noticed(place)
+
+    return missing
 
 
-def settings(record: dict) -> dict:
-    """Return what a lab's record holds of settings that a run may be given again: not what it was made of, nor parts of a setting."""
-    return {name: value for name, value in record.items() if name != "lab_made_of" and "." not in name}
-
-
-def parts(place: Place) -> list[str]:
-    """Return what stands beside the service, as `lab_components` says it: all of it is to be there afterwards, too."""
-    found = addresses.components(place.kubectl(""), place.lab.name) & set(addresses.COMPONENTS)
-    scaled = place.kubectl().text("get", "horizontalpodautoscalers.autoscaling", f"--namespace={SERVICE}", "--output=name").strip()
-    return sorted(found | ({"autoscaling"} if scaled else set()))
-
-
-def renew(place: Place) -> None:
-    """Do what `make up` does, for this lab as it is; nothing where the certificate is as it should be."""
-    lab = place.lab
-    file = lab.state / "pki" / "server.crt"
-    if x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc > datetime.now(UTC):
-        return
-    record = yaml.safe_load((lab.state / "lab.yml").read_text())
-    given = settings(record) | {"lab_components": parts(place)}
-    place.command(PROGRAM, "site.yml", f"--extra-vars={json.dumps(given)}", timeout=LONGEST)
+def restore(place: Place) -> None:
+    """Put the state folder's own certificate back in the place of the one that was made anew: the next `make up` has nothing to change."""
+    put(place, (place.lab.state / "pki" / "server.crt").read_bytes(), held(place))
 
 
 def noticed(place: Place) -> str:

@@ -52,8 +52,7 @@ FAULTS = {
         Fault("partition", "every packet to and from PostgreSQL is dropped", f"the rules go after {HELD} s", acts.cut, held=HELD, undo=acts.join),
         Fault("disk", "the database's volume is filled to the last byte", f"what fills it goes after {HELD} s", acts.fill, held=HELD,
               undo=volume.drain, prepare=volume.shrink, restore=volume.enlarge),
-        # Nothing renews it by itself: it lasts as long as a run of the play does.
-        Fault("certificate", "the proxy's certificate has expired", "make up", acts.expire, bound=120, held=3, undo=expiry.renew,
-              notice=expiry.noticed),
+        Fault("certificate", "the proxy's certificate has expired", "the node makes another", expiry.expire, prepare=expiry.wait_for_a_look,
+              restore=expiry.restore, notice=expiry.noticed),
     )
 }  # fmt: skip

@@ -253,3 +253,13 @@ def test_every_claim_is_bound(cluster):
     claims = {f"{item['metadata']['namespace']}/{item['metadata']['name']}": item["status"]["phase"] for item in cluster.all("persistentvolumeclaims")}
     assert "vars/db" in claims
     assert set(claims.values()) == {"Bound"}, claims
+
+
+@pytest.mark.own_cluster
+def test_certificates_are_looked_at_by_the_node(lab, machine, eventually):
+    inside = f"docker exec {lab.container} "
+    assert machine.check_output(inside + "systemctl is-enabled renew-certificates") == "enabled"
+    # It has just been installed, or the node started: the first look may be still to come. Its pause is 15 s.
+    age = inside + "sh -c 'echo $(($(date +%s) - $(stat -c %Y /etc/kubernetes/pki/lab/looked 2>/dev/null || echo 0)))'"
+    eventually(lambda: int(machine.check_output(age)) < 60, "certificates are looked at", seconds=60)
+    assert machine.check_output(inside + "stat -c %a /etc/kubernetes/pki/lab /etc/kubernetes/pki/lab/ca.key").split() == ["700", "600"]

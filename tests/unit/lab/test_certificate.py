@@ -4,42 +4,26 @@ import contextlib
 import socket
 import ssl
 import threading
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lab import certificate
 from lab.chaos import expiry
+from tests.unit.certificates import NOW, SIGNS, issue, pem
 
-NOW = datetime.now(UTC)
 HOST = "vars.localhost"
 CHECKOUT = Path(__file__).parents[3]
-
-
-def pem(key):
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-
-
-def issue(name, days, key, signer, issuer, *extensions):
-    """Return a certificate that ends in so many days."""
-    subject, by = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (name, issuer))
-    made = x509.CertificateBuilder(by, subject, key.public_key(), x509.random_serial_number(), NOW - timedelta(days=400), NOW + timedelta(days=days))
-    for extension in extensions:
-        made = made.add_extension(extension, critical=True)
-    return made.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.fixture
 def authority(tmp_path):
     """Return an authority's key, with its certificate beside."""
     key = ec.generate_private_key(ec.SECP256R1())
-    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-    (tmp_path / "ca.crt").write_bytes(issue("ca", 1000, key, key, "ca", x509.BasicConstraints(True, 0), usage))
+    (tmp_path / "ca.crt").write_bytes(issue("ca", 1000, key, key, "ca", *SIGNS))
     return key
 
 
@@ -105,6 +89,6 @@ def test_expired_certificate_is_the_same_but_for_its_time(serve, tmp_path, autho
     assert new.not_valid_after_utc < NOW
 
 
-def test_what_is_said_to_end_soon_is_what_the_role_makes_anew():
-    defaults = yaml.safe_load((CHECKOUT / "roles" / "certificates" / "defaults" / "main.yml").read_text())
-    assert defaults["certificates_renew_days"] == certificate.RENEWED
+def test_what_is_said_to_end_soon_is_what_make_up_and_the_cluster_make_anew():
+    made, renewed = (yaml.safe_load((CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text()) for role in ("certificates", "renewal"))
+    assert made["certificates_renew_days"] == renewed["renewal_before_days"] == certificate.RENEWED

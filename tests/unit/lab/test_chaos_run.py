@@ -241,27 +241,72 @@ def test_cluster_that_was_there_before_is_spared(monkeypatch, capsys):
     assert "stands on a cluster that was there before" in capsys.readouterr().err
 
 
-def test_settings_of_a_lab_are_given_again_and_nothing_else():
-    record = {"lab_name": "x", "kind_ports": [{"node": 1}], "lab_made_of": {"kubelet": "1"}, "vars_values.database.claim.size": "1Gi"}
-    assert expiry.settings(record) == {"lab_name": "x", "kind_ports": [{"node": 1}]}
+class Secrets:
+    """A cluster's TLS Secrets, by namespace: a certificate and a key each."""
+
+    def __init__(self, **texts):
+        self.there = {namespace: [text.encode() for text in pair] for namespace, pair in texts.items()}
+        self.patched = []
+
+    def everything(self, *words):
+        data = {namespace: dict(zip(("tls.crt", "tls.key"), (base64.b64encode(text).decode() for text in pair), strict=True))
+                for namespace, pair in self.there.items()}  # fmt: skip
+        return [{"metadata": {"namespace": namespace, "name": "tls"}, "data": item} for namespace, item in data.items()]
+
+    def text(self, *words):
+        namespace = words[words.index("--namespace") + 1]
+        self.patched.append(namespace)
+        self.there[namespace][0] = base64.b64decode(json.loads(words[-1])["data"]["tls.crt"])
 
 
-def test_every_copy_of_a_certificate_is_found_and_no_other():
-    def secret(namespace, text):
-        return {"metadata": {"namespace": namespace, "name": "tls"}, "data": {"tls.crt": base64.b64encode(text).decode(), "tls.key": ""}}
-
-    secrets = [secret("vars", b"ours"), secret("argocd", b"ours"), secret("other", b"theirs"), {**secret("empty", b"ours"), "data": {}}]
-    assert expiry.holders(secrets, b"ours") == [("vars", "tls"), ("argocd", "tls")]
-
-
-def test_certificate_that_no_secret_holds_is_left_as_it_is(tmp_path):
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """Return a function that gives a place with these Secrets; the state folder has the certificate `ours` for the key `key`."""
     (tmp_path / "pki").mkdir()
-    (tmp_path / "pki" / "server.crt").write_bytes(b"ours")
-    nothing = type("Kubectl", (), {"everything": lambda self, *words: []})
-    place = type("Place", (), {"lab": type("Lab", (), {"state": tmp_path}), "kubectl": lambda self, namespace: nothing()})
+    for name in ("pki/server.crt", "ca.crt", "pki/ca.key"):
+        (tmp_path / name).write_text("ours")
+    (tmp_path / "pki" / "server.key").write_text("key")
+    monkeypatch.setattr(expiry, "expired", lambda *words: b"expired")
+
+    def place(**texts):
+        cluster = Secrets(**texts)
+        return type("Place", (), {"lab": type("Lab", (), {"state": tmp_path}), "kubectl": lambda self, namespace: cluster, "cluster": cluster})()
+
+    return place
+
+
+def test_every_copy_of_a_certificate_expires_and_no_other(served, monkeypatch):
+    place = served(vars=("ours", "key"), argocd=("ours", "key"), other=("theirs", "another"))
+    missing = expiry.expire(place)
+    assert place.cluster.patched == ["vars", "argocd"]
+    assert {namespace: pair[0] for namespace, pair in place.cluster.there.items()} == {"vars": b"expired", "argocd": b"expired", "other": b"theirs"}
+    monkeypatch.setattr(expiry, "noticed", lambda place: "clients refuse it")
+    place.cluster.there["argocd"][0] = b"renewed"
+    assert missing() == "the expired certificate is still in vars"
+    place.cluster.there["vars"][0] = b"renewed"
+    assert missing() == "clients refuse it"
+
+
+def test_certificate_of_the_state_folder_is_served_again_afterwards(served):
+    place = served(vars=("renewed", "key"), argocd=("ours", "key"), other=("theirs", "another"))
+    expiry.restore(place)
+    assert (place.cluster.patched, place.cluster.there["vars"][0], place.cluster.there["other"][0]) == (["vars"], b"ours", b"theirs")
+
+
+def test_certificate_that_no_secret_holds_is_refused(served):
     with pytest.raises(ChaosError, match="no Secret holds the certificate"):
-        expiry.expire(place())
-    assert (tmp_path / "pki" / "server.crt").read_bytes() == b"ours"
+        expiry.expire(served(other=("theirs", "another")))
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_fault_waits_for_the_next_look_at_the_certificates(tmp_path, looks):
+    # A stand-in that tells another time at its third call, or never.
+    stat = tmp_path / "stat"
+    stat.write_text(f'#!/bin/sh\necho x >> {tmp_path}/asked\n[ $(wc -l < {tmp_path}/asked) -lt {3 if looks else 99} ] && echo then || echo now\n')
+    stat.chmod(0o755)
+    done = subprocess.run(["sh", "-euc", expiry.LOOKED, "sh", "4"], capture_output=True, text=True, check=False, timeout=30,
+                          env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})  # fmt: skip
+    assert (done.returncode, done.stderr) == ((0, "") if looks else (1, "nothing here makes certificates anew: make up has it again\n"))
 
 
 @pytest.mark.parametrize(("output", "said"), [("", "exit code 3"), ("a\nb", "b"), ("x\n[ERROR]: Task failed: no\nrecap", "[ERROR]: Task failed: no")])
@@ -277,8 +322,8 @@ def test_faults_are_listed(capsys):
     assert len(capsys.readouterr().out.splitlines()) == len(FAULTS) == 10
 
 
-def test_what_takes_a_restart_of_the_node_or_a_run_of_the_play_may_take_longer_than_the_rest():
-    assert {name: fault.bound for name, fault in FAULTS.items() if fault.bound != 60} == {"node": 120, "restart": 120, "certificate": 120}
+def test_what_takes_a_restart_of_the_node_may_take_longer_than_the_rest():
+    assert {name: fault.bound for name, fault in FAULTS.items() if fault.bound != 60} == {"node": 120, "restart": 120}
 
 
 def test_what_lasts_is_undone_and_the_rest_comes_back_by_itself():
@@ -322,16 +367,6 @@ def test_only_a_process_of_the_node_is_killed(tmp_path):
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "cgroup").write_text("0::/system.slice/docker-c0ffee.scope/init.scope\n")
     assert [acts.is_node(7, "c0ffee", tmp_path), acts.is_node(7, "decade", tmp_path), acts.is_node(0, "c0ffee", tmp_path)] == [True, False, False]
-
-
-def test_every_part_that_a_lab_has_is_given_again(monkeypatch):
-    def place(scaled):
-        cluster = type("Cluster", (), {"text": lambda self, *words: scaled})()
-        return type("Place", (), {"kubectl": lambda self, namespace="": cluster, "lab": type("Lab", (), {"name": "x"})})()
-
-    monkeypatch.setattr(expiry.addresses, "components", lambda cluster, name: {"monitoring", expiry.addresses.GRAFANA})
-    assert expiry.parts(place("")) == ["monitoring"]
-    assert expiry.parts(place("horizontalpodautoscaler.autoscaling/web\n")) == ["autoscaling", "monitoring"]
 
 
 @pytest.mark.parametrize(("looks", "left"), [("0", "0"), ("1024 0", "0"), (" ".join(["1024"] * 12), "1024")], ids=["at once", "let go of meanwhile", "for ever"])
