@@ -10,24 +10,24 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from lab.certificate import complaint
+from lab.certificate import RENEWED, complaint
 from lab.chaos import ChaosError
 from lab.chaos.place import Place
 from lab.gitops.state import SERVICE
 
 # Waits, in the node ($1 seconds at most), until what makes certificates anew has just looked (roles/renewal): the next look is then
-# as far away as it gets, and clients do meet what is put there meanwhile.
+# as far away as it gets, and clients meet what is put there.
 LOOKED = """
 looked() { stat -c %y /etc/kubernetes/pki/lab/looked 2>/dev/null; }
 before=$(looked)
 until [ "$(looked)" != "$before" ]; do
-  [ "$1" -gt 0 ] || { echo "nothing here makes certificates anew: make up has it again" >&2; exit 1; }
-  sleep 0.5
+  [ "$1" -gt 0 ] || { echo "nothing here looks at certificates: make up has it look again" >&2; exit 1; }
+  sleep 1
   set -- "$(($1 - 1))"
 done
 """
-# Halves of a second that the next look may take to come.
-LONGEST = 90
+# Seconds that the next look may take to come.
+LONGEST = 30
 
 
 def expired(certificate: bytes, authority: bytes, key: bytes, now: datetime) -> bytes:
@@ -91,8 +91,13 @@ def expire(place: Place) -> Callable[[], str]:
 
 
 def restore(place: Place) -> None:
-    """Put the state folder's own certificate back in the place of the one that was made anew: the next `make up` has nothing to change."""
-    put(place, (place.lab.state / "pki" / "server.crt").read_bytes(), held(place))
+    """Put the state folder's own certificate back in the place of the one that was made anew: the next `make up` has nothing to change.
+
+    One that ends soon stays away: the next `make up` makes another.
+    """
+    own = (place.lab.state / "pki" / "server.crt").read_bytes()
+    if x509.load_pem_x509_certificate(own).not_valid_after_utc - datetime.now(UTC) > timedelta(days=RENEWED):
+        put(place, own, held(place))
 
 
 def noticed(place: Place) -> str:

@@ -22,7 +22,7 @@ def leave(place: Place) -> None:
 class Fault:
     """One fault. `inflict` does it and returns what then has to come back; `undo` and `restore` do nothing where nothing is to undo.
 
-    `prepare` and `restore` come before and after the load. `held` is for how many seconds it lasts until `undo`, from which
+    `prepare` and `restore` come before and after the load, `aim` under it: it waits for the moment at which to strike. `held` is for how many seconds it lasts until `undo`, from which
     on time counts; where it is 0 the lab helps itself, and time counts from the fault. `bound` is in seconds.
     """
 
@@ -34,6 +34,7 @@ class Fault:
     held: float = 0
     undo: Callable[[Place], None] = leave
     prepare: Callable[[Place], None] = leave
+    aim: Callable[[Place], None] = leave
     restore: Callable[[Place], None] = leave
     # What says that something is wrong while it lasts; it has to.
     notice: Callable[[Place], str] | None = None
@@ -52,7 +53,7 @@ FAULTS = {
         Fault("partition", "every packet to and from PostgreSQL is dropped", f"the rules go after {HELD} s", acts.cut, held=HELD, undo=acts.join),
         Fault("disk", "the database's volume is filled to the last byte", f"what fills it goes after {HELD} s", acts.fill, held=HELD,
               undo=volume.drain, prepare=volume.shrink, restore=volume.enlarge),
-        Fault("certificate", "the proxy's certificate has expired", "the node makes another", expiry.expire, prepare=expiry.wait_for_a_look,
+        Fault("certificate", "the proxy's certificate has expired", "the node makes another", expiry.expire, aim=expiry.wait_for_a_look,
               restore=expiry.restore, notice=expiry.noticed),
     )
 }  # fmt: skip

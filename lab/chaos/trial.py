@@ -74,6 +74,7 @@ def notice(place: Place, ask: Callable[[Place], str], clock=time) -> str:
 def under_load(place: Place, fault: Fault, under: Load, found: Round) -> None:
     """Inflict a fault, undo it, and note into `found` what came of it. The fault is undone whatever happens."""
     time.sleep(BEFORE)
+    fault.aim(place)
     began = since = time.monotonic()
     try:
         missing = fault.inflict(place)

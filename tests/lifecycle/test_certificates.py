@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from lab.chaos.expiry import expired
 from tests.lifecycle.conftest import CHECKOUT, Run
+from tests.unit.certificates import issue
 
 PLAY = [{"hosts": "localhost", "gather_facts": False, "roles": [{"role": "certificates"}]}]
 
@@ -45,10 +47,16 @@ def left(certificate):
     return certificate.not_valid_after_utc - datetime.now(UTC)
 
 
+def verified(folder, certificate="pki/server.crt"):
+    """Return what openssl says of a certificate that is to be one of the authority's, and valid now."""
+    words = ["openssl", "verify", "-CAfile", folder / "ca.crt", folder / certificate]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=False)
+    return done.stdout + done.stderr
+
+
 def verifies(folder):
     """Tell whether the server's certificate is one of the authority's, and valid now."""
-    words = ["openssl", "verify", "-CAfile", folder / "ca.crt", folder / "pki" / "server.crt"]
-    return subprocess.run(words, capture_output=True, text=True, timeout=10, check=False).returncode == 0
+    return verified(folder).endswith("server.crt: OK\n")
 
 
 def test_certificate_is_made_and_then_left_alone(role, server, folder):
@@ -56,6 +64,15 @@ def test_certificate_is_made_and_then_left_alone(role, server, folder):
     assert left(server()) > timedelta(days=390)
     assert verifies(folder)
     assert role().changed == 0
+
+
+@pytest.mark.parametrize(("name", "said"), [("any.localhost", "other.crt: OK"), ("example.org", "permitted subtree violation")])
+def test_authority_signs_for_the_labs_names_alone(role, folder, name, said):
+    signer = serialization.load_pem_private_key((folder / "pki" / "ca.key").read_bytes(), None)
+    issuer = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes()).subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+    names = x509.SubjectAlternativeName([x509.DNSName(name)])
+    (folder / "other.crt").write_bytes(issue(name, 1, signer, signer, issuer, names))
+    assert said in verified(folder, "other.crt")
 
 
 def test_certificate_that_has_expired_is_made_anew(role, server, folder):

@@ -7,12 +7,14 @@ import re
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from lab.chaos import ChaosError, acts, expiry, report, run, trial, volume
 from lab.chaos.faults import FAULTS, Fault
 from lab.chaos.load import Answer
 from lab.chaos.place import Place, Process, processes
 from lab.chaos.report import Round
+from tests.unit.certificates import issue
 from tests.unit.clock import Clock
 
 
@@ -287,10 +289,15 @@ def test_every_copy_of_a_certificate_expires_and_no_other(served, monkeypatch):
     assert missing() == "clients refuse it"
 
 
-def test_certificate_of_the_state_folder_is_served_again_afterwards(served):
-    place = served(vars=("renewed", "key"), argocd=("ours", "key"), other=("theirs", "another"))
+@pytest.mark.parametrize(("days", "patched"), [(31, ["vars"]), (29, []), (-1, [])])
+def test_certificate_of_the_state_folder_is_served_again_afterwards_unless_it_ends_soon(served, tmp_path, days, patched):
+    key = ec.generate_private_key(ec.SECP256R1())
+    own = issue("localhost", days, key, key, "ca").decode()
+    (tmp_path / "pki" / "server.crt").write_text(own)
+    place = served(vars=("renewed", "key"), argocd=(own, "key"), other=("theirs", "another"))
     expiry.restore(place)
-    assert (place.cluster.patched, place.cluster.there["vars"][0], place.cluster.there["other"][0]) == (["vars"], b"ours", b"theirs")
+    assert place.cluster.patched == patched
+    assert place.cluster.there["vars"][0] == (own.encode() if patched else b"renewed")
 
 
 def test_certificate_that_no_secret_holds_is_refused(served):
@@ -306,7 +313,7 @@ def test_fault_waits_for_the_next_look_at_the_certificates(tmp_path, looks):
     stat.chmod(0o755)
     done = subprocess.run(["sh", "-euc", expiry.LOOKED, "sh", "4"], capture_output=True, text=True, check=False, timeout=30,
                           env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})  # fmt: skip
-    assert (done.returncode, done.stderr) == ((0, "") if looks else (1, "nothing here makes certificates anew: make up has it again\n"))
+    assert (done.returncode, done.stderr) == ((0, "") if looks else (1, "nothing here looks at certificates: make up has it look again\n"))
 
 
 @pytest.mark.parametrize(("output", "said"), [("", "exit code 3"), ("a\nb", "b"), ("x\n[ERROR]: Task failed: no\nrecap", "[ERROR]: Task failed: no")])
