@@ -86,6 +86,14 @@ def has_passwords(text: str) -> bool:
     return any(entry.get(key) for entry in entries for key in ("auth", "identitytoken", "registrytoken", "password"))
 
 
+def with_home(path: str) -> str:
+    """Return a path with the home folder in the place of a tilde; as it is where there is no such home, and so no such file."""
+    try:
+        return str(Path(path).expanduser()) if path else ""
+    except RuntimeError:
+        return path
+
+
 def wrong(hosts: Mapping[str, object], extra_ca: str, credentials: str = "") -> list[str]:
     """Return what is wrong with what a user gave, one line each."""
     lines = []
@@ -102,9 +110,9 @@ def wrong(hosts: Mapping[str, object], extra_ca: str, credentials: str = "") -> 
         if credentials and not has_passwords(Path(credentials).expanduser().read_text()):
             lines.append(f"lab_pull_credentials is '{credentials}', which holds no password: docker login keeps them elsewhere "
                          "here; write one with docker --config FOLDER login")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RuntimeError):  # the last: a home folder of nobody
         lines.append(f"lab_pull_credentials is '{credentials}': it must be a file that docker login wrote (config.json)")
-    extra_ca = str(Path(extra_ca).expanduser()) if extra_ca else ""
+    extra_ca = with_home(extra_ca)
     if extra_ca and not Path(extra_ca).is_file():
         lines.append(f"lab_extra_ca is '{extra_ca}', and there is no such file: name a PEM file with certificates")
     elif extra_ca:

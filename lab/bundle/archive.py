@@ -131,7 +131,8 @@ class Bundle:
         except FileNotFoundError:
             raise BundleError(f"{self.path} is not there: name the file that make bundle wrote (make up BUNDLE=FILE)") from None
         except OSError as error:
-            raise BundleError(f"{error.filename or self.path}: {error.strerror or error}") from None
+            advice = ": name the file that make bundle wrote" if Path(error.filename or self.path) == self.path else ""
+            raise BundleError(f"{error.filename or self.path}: {error.strerror or error}{advice}") from None
         except (zstandard.ZstdError, tarfile.TarError, EOFError, ValueError) as error:
             raise self._damaged(str(error)) from None
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lab.bundle import BundleError
+from lab.bundle.manifest import python
 
 CHECKOUT = Path(__file__).parents[2]
 REQUIREMENTS = CHECKOUT / "requirements.txt"
@@ -52,6 +53,11 @@ def python_of(wheel: zipfile.ZipFile) -> str:
     return f"{tag[1]}.{tag[2]}" if tag else "?"
 
 
+def other_python(path: Path, wanted: str, here: str) -> str:
+    """Say that a bundle is for another Python, and what to type."""
+    return f"{path} is for Python {wanted} and this is {here}: make up BUNDLE={path} PYTHON=python{wanted}"
+
+
 def have_zstandard(path: Path, folder: Path, requirements: Path = REQUIREMENTS) -> None:
     """Make `import zstandard` work, from the bundle `path` unpacked in `folder` where this Python has none."""
     if importlib.util.find_spec("zstandard"):
@@ -60,9 +66,8 @@ def have_zstandard(path: Path, folder: Path, requirements: Path = REQUIREMENTS) 
     if hashlib.sha256(data).hexdigest() not in requirements.read_text():
         raise BundleError(f"{path} is damaged, or was made with other requirements than this checkout's: copy it again, or make it with this one")
     with zipfile.ZipFile(io.BytesIO(data)) as wheel:
-        if python_of(wheel) != (here := f"{sys.version_info[0]}.{sys.version_info[1]}"):
-            wanted = python_of(wheel)
-            raise BundleError(f"{path} is for Python {wanted} and this is {here}: make up BUNDLE={path} PYTHON=python{wanted}")
+        if (wanted := python_of(wheel)) != (here := python()):
+            raise BundleError(other_python(path, wanted, here))
         wheel.extractall(folder)
     sys.path.insert(0, str(folder))
 
@@ -74,6 +79,8 @@ def wheels(path: Path, target: Path) -> None:
         from lab.bundle.archive import Bundle
 
         bundle = Bundle(path)
+        if bundle.manifest.python != (here := python()):
+            raise BundleError(other_python(path, bundle.manifest.python, here))
         prefix = "artifacts/wheels/"
         target.parent.mkdir(parents=True, exist_ok=True)
         unpacked = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
@@ -93,6 +100,9 @@ def main(argv: list[str]) -> int:
         wheels(Path(argv[0]), Path(argv[1]))
     except BundleError as error:
         print(f"bundle: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"bundle: {error.filename or argv[1]}: {error.strerror or error}: make room or way for it, then run this again", file=sys.stderr)
         return 1
     return 0
 

@@ -32,7 +32,9 @@ def wrong_context(kubeconfig: Path, context: str) -> list[Finding]:
     """Refuse a context that is not named, one that the kubeconfig does not have, and one that leads nowhere."""
     try:
         config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}
-        found = {item["name"]: (item.get("context") or {}).get("cluster") for item in config.get("contexts") or []}
+        contexts = {item["name"]: item.get("context") or {} for item in config.get("contexts") or []}
+        found = {name: item.get("cluster") for name, item in contexts.items()}
+        users = {item["name"] for item in config.get("users") or []}
         servers = {item["name"]: (item.get("cluster") or {}).get("server") for item in config.get("clusters") or []}
     except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         why = getattr(error, "strerror", None) or ("it is no kubeconfig" if isinstance(error, (ValueError, AttributeError, TypeError)) else str(error).splitlines()[0])
@@ -42,6 +44,10 @@ def wrong_context(kubeconfig: Path, context: str) -> list[Finding]:
         return refuse(f"lab_existing_context is empty, and no cluster is taken for want of another: name one, {has}")
     if context not in found:
         return refuse(f"lab_existing_context {context} is not there: {has}")
+    user = contexts[context].get("user")
+    if user and user not in users:
+        return refuse(f"lab_existing_context {context} is of the user '{user}', and {kubeconfig} does not say who that is: "
+                      "name another (-e lab_existing_context=NAME)")
     # kubectl would ask this machine's port 8080, where another lab may answer.
     return [] if servers.get(found[context]) else refuse(f"lab_existing_context {context} is of the cluster '{found[context]}', and {kubeconfig} does "
                                                          "not say where that is: name another (-e lab_existing_context=NAME)")

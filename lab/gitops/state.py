@@ -28,6 +28,10 @@ NAME_IS = "1 to 20 lower-case letters, digits and hyphens, with no hyphen first 
 ELSEWHERE = {"address": "lab_address", "domain": "lab_domain", "at": "lab_existing_context", "images": "lab_registry"}
 
 
+# What is recorded of every lab.
+RECORDED = {"lab_http_port", "lab_registry_port", "lab_source"}
+
+
 @dataclass(frozen=True)
 class Lab:
     """One lab, by its state folder."""
@@ -62,7 +66,11 @@ class Lab:
 
     def password(self, name: str) -> str:
         """Return one of the passwords that the lab made."""
-        passwords = yaml.safe_load((self.state / "credentials.yml").read_text())
+        try:
+            passwords = yaml.safe_load((self.state / "credentials.yml").read_text())
+        except FileNotFoundError:
+            raise GitopsError(f"{self.state / 'credentials.yml'} is gone, and with it the passwords of the lab {self.name}: put it back, or have a "
+                              f"new lab: make down up{named(self.name)}") from None
         if name not in passwords:
             raise GitopsError(f"the lab {self.name} has no password {name}: it was stood up without Argo CD; make up adds it")
         return passwords[name]
@@ -87,6 +95,8 @@ def load(name: str, checkout: Path = CHECKOUT, *, up: bool = True) -> Lab:
     state = checkout / ".lab" / name
     try:
         record = yaml.safe_load((state / "lab.yml").read_text())
+        if record is not None and not (isinstance(record, dict) and record.keys() >= RECORDED):
+            raise yaml.YAMLError("it is no record of a lab")
     except FileNotFoundError:
         record = None
     except yaml.YAMLError as error:

@@ -35,6 +35,8 @@ def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
     name = named(record.parent.name)
     try:
         recorded = yaml.safe_load(record.read_text(encoding="utf-8"))
+        if not isinstance(recorded or {}, Mapping):
+            raise yaml.YAMLError("it is no record of a lab")
     except FileNotFoundError:
         return []
     except (OSError, yaml.YAMLError) as error:

@@ -18,6 +18,7 @@ from lab.preflight.finding import Finding
 FOREIGN = re.compile(r"_|ansible_|molecule_|vault_")
 # What `lab_components` may name.
 PARTS = ("argocd", "monitoring", "autoscaling")
+PARTS_MEANT = f"a list of {', '.join(PARTS[:-1])} and {PARTS[-1]}, or empty"
 CLUSTERS = ("kind", "existing")
 INGRESS_TYPES = ("NodePort", "LoadBalancer")
 REGISTRY = re.compile(r"[a-zA-Z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*")
@@ -125,9 +126,14 @@ def misfit(value: Any, option: Mapping[str, Any]) -> str | None:
     return None
 
 
+# What roles are given under another name.
+GIVEN_ON = {"vars_values": {"type": "dict"}}
+
+
 def wrong_values(given: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     """Refuse extra variables whose value a role would refuse later, when half of the lab stands."""
     findings = []
+    options = GIVEN_ON | options
     for name, value in given.items():
         meant = misfit(value, options[name]) if name in options else None
         if meant:
@@ -151,9 +157,28 @@ def contradictions(given: Mapping[str, Any], settings: Mapping[str, Any]) -> lis
             if given.get(name) and str(given[name]) != "0" and settings.get(other, value) not in (value, "auto")]  # fmt: skip
 
 
+# Settings that are one text each, and what that stands for.
+TEXTS = {
+    "lab_extra_ca": "the path of a PEM file", "lab_pull_credentials": "the path of a file that docker login wrote",
+    "lab_bundle": "the path of a file that make bundle wrote", "lab_registry": "host[:port][/path]", "lab_existing_context": "the name of a context",
+    "lab_existing_kubeconfig": "the path of a kubeconfig", "lab_storage_class": "the name of a class",
+}  # fmt: skip
+
+
+def wrong_types(settings: Mapping[str, Any]) -> list[Finding]:
+    """Refuse settings that are of another kind than what they stand for: nothing else can be said of them."""
+    findings = [Finding("variables", f"{name} is '{settings[name]}': it must be {meant}")
+                for name, meant in TEXTS.items() if not isinstance(settings.get(name, ""), str)]  # fmt: skip
+    parts = settings.get("lab_components", [])
+    if not isinstance(parts, (str, list)):
+        findings.append(Finding("variables", f"lab_components is '{parts}': it must be {PARTS_MEANT}"))
+    return findings
+
+
 def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Finding]:
     """Refuse values of the lab's own settings, by name."""
-    findings = []
+    if findings := wrong_types(settings):
+        return findings
 
     def refuse(name: str, value: Any, meant: str) -> None:
         findings.append(Finding("variables", f"{name} is '{value}': it must be {meant}"))
@@ -172,7 +197,7 @@ def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Find
     parts = settings.get("lab_components", [])
     for part in parts.split(",") if isinstance(parts, str) else parts:
         if part and part not in PARTS:
-            refuse("lab_components", part, f"a list of {', '.join(PARTS[:-1])} and {PARTS[-1]}, or empty")
+            refuse("lab_components", part, PARTS_MEANT + (", without spaces" if " " in part else ""))
     for key, value in settings.items():
         if key.endswith("_port") and not (is_integer(value) and 1 <= int(value) <= 65535):
             refuse(key, value, "a port, 1 to 65535")

@@ -48,3 +48,16 @@ def test_what_is_no_name_of_a_lab_is_refused_though_its_folder_is_there(tmp_path
     with pytest.raises(GitopsError, match="no lab can be called"):
         state.load(name, tmp_path, up=False)
     assert state.load("lab", tmp_path, up=False).http == 1
+
+
+@pytest.mark.parametrize("text", ["a: [", "foo", "[1]", "lab_name: x"])
+def test_record_that_is_none_says_what_to_type(tmp_path, text):
+    (tmp_path / ".lab" / "x").mkdir(parents=True)
+    (tmp_path / ".lab" / "x" / "lab.yml").write_text(text)
+    with pytest.raises(GitopsError, match=r"lab.yml cannot be read \(.+\): remove it, then make down up NAME=x"):
+        state.load("x", tmp_path, up=False)
+
+
+def test_lab_whose_passwords_are_gone_says_what_to_type(tmp_path):
+    with pytest.raises(GitopsError, match="credentials.yml is gone, and with it the passwords of the lab x: put it back, or .* make down up NAME=x"):
+        state.Lab("x", tmp_path, 1, 2, "packages").password("vars_app")

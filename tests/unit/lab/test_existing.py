@@ -63,8 +63,10 @@ class Cluster:
 def kubeconfig(tmp_path):
     """Return a kubeconfig with two contexts."""
     path = tmp_path / "config"
-    contexts = [{"name": "one", "context": {"cluster": "nowhere"}}, {"name": "two", "context": {"cluster": "there"}}]
-    path.write_text(yaml.safe_dump({"contexts": contexts, "clusters": [{"name": "there", "cluster": {"server": "https://127.0.0.1:1"}}]}))
+    contexts = [{"name": "one", "context": {"cluster": "nowhere"}}, {"name": "two", "context": {"cluster": "there", "user": "me"}},
+                {"name": "four", "context": {"cluster": "there", "user": "nobody"}}]  # fmt: skip
+    path.write_text(yaml.safe_dump({"contexts": contexts, "clusters": [{"name": "there", "cluster": {"server": "https://127.0.0.1:1"}}],
+                                    "users": [{"name": "me"}]}))  # fmt: skip
     return path
 
 
@@ -76,7 +78,12 @@ def test_context_that_is_there_is_taken(kubeconfig):
 def test_context_that_is_not_there_is_refused_with_those_that_are(kubeconfig, context, said):
     (found,) = check.wrong_context(kubeconfig, context)
     assert said in found.message
-    assert "has one, two (-e lab_existing_context=NAME)" in found.message
+    assert "has one, two, four (-e lab_existing_context=NAME)" in found.message
+
+
+def test_context_of_a_user_who_is_not_there_is_refused(kubeconfig):
+    (found,) = check.wrong_context(kubeconfig, "four")
+    assert "lab_existing_context four is of the user 'nobody', and" in found.message
 
 
 def test_context_that_leads_nowhere_is_refused(kubeconfig):

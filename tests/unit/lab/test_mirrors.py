@@ -54,19 +54,20 @@ def test_password_of_a_mirror_is_not_repeated():
 
 def test_authority_that_is_none_is_refused(tmp_path):
     assert "no such file" in mirrors.wrong({}, str(tmp_path / "ca.pem"))[0]
+    assert "no such file" in mirrors.wrong({}, "~no-such-user/ca.pem")[0]
     (tmp_path / "ca.pem").write_text("not a certificate")
     assert "holds no certificate" in mirrors.wrong({}, str(tmp_path / "ca.pem"))[0]
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    (None, "must be a file that docker login wrote"), ("{", "must be a file that docker login wrote"),
+    (None, "must be a file that docker login wrote"), ("~", "must be a file that docker login wrote"), ("{", "must be a file that docker login wrote"),
     ('{"credsStore": "desktop"}', "holds no password"), ('{"credsStore": "desktop", "auths": {"https://x/v1/": {}}}', "holds no password"),
     ('{"auths": "x"}', "must be a file that docker login wrote"), ('{"auths": {"mirror": {"identitytoken": "t"}}}', None),
     ('{"auths": {"mirror": {"auth": "dTpw"}}}', None),
 ])  # fmt: skip
 def test_file_of_passwords_is_one_that_docker_login_wrote(tmp_path, text, said):
     file = tmp_path / "config.json"
-    if text is not None:
+    if text not in (None, "~"):
         file.write_text(text)
-    lines = mirrors.wrong({}, "", str(file))
+    lines = mirrors.wrong({}, "", "~no-such-user/config.json" if text == "~" else str(file))
     assert [said in line for line in lines] == ([True] if said else [])

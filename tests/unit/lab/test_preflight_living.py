@@ -102,8 +102,9 @@ def test_worker_that_was_removed_is_missed_and_a_lab_without_control_plane_is_ma
 
 def test_no_record_is_no_lab_and_a_broken_one_is_said(tmp_path):
     assert living.changed_settings(tmp_path / "none.yml", {}) == []
-    (tmp_path / "lab.yml").write_text("a: [")
-    assert "cannot be read" in living.changed_settings(tmp_path / "lab.yml", {})[0].message
+    for text in ("a: [", "foo", "[1]"):
+        (tmp_path / "lab.yml").write_text(text)
+        assert "cannot be read" in living.changed_settings(tmp_path / "lab.yml", {})[0].message
     (tmp_path / "lab.yml").write_text("")
     assert living.changed_settings(tmp_path / "lab.yml", {"lab_source": "packages"}) == []
 

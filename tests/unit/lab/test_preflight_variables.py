@@ -126,6 +126,26 @@ def test_unknown_part_is_refused_by_name(parts):
     assert messages(found) == ["lab_components is 'argo': it must be a list of argocd, monitoring and autoscaling, or empty"]
 
 
+def test_space_between_parts_is_said():
+    found = variables.wrong_settings(SETTINGS | {"lab_components": "argocd, monitoring"}, ["packages"])
+    assert messages(found) == ["lab_components is ' monitoring': it must be a list of argocd, monitoring and autoscaling, or empty, without spaces"]
+
+
+@pytest.mark.parametrize("value", [5, ["x"], {"x": "y"}, None])
+@pytest.mark.parametrize("name", [*variables.TEXTS, "lab_components"])
+def test_setting_of_another_kind_is_refused_by_name(name, value):
+    if name == "lab_components" and isinstance(value, list):
+        value = True
+    found = variables.wrong_settings(SETTINGS | {name: value}, ["packages"])
+    assert [line.startswith(f"{name} is '{value}': it must be ") for line in messages(found)] == [True]
+
+
+@pytest.mark.parametrize("value", [5, "x", ["x"]])
+def test_values_of_the_chart_that_are_none_are_refused(value):
+    assert messages(variables.wrong_values({"vars_values": value}, OPTIONS)) == [f"vars_values is '{value}': it must be a dictionary"]
+    assert variables.wrong_values({"vars_values": {"replicas": 1}}, OPTIONS) == []
+
+
 def test_what_roles_tell_each_other_is_no_setting():
     assert "objects_name is what roles tell the role objects" in messages(variables.between_roles(["objects_name", "lab_name"]))[0]
     assert variables.between_roles(["lab_name", "charts"]) == []

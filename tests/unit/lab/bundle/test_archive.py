@@ -142,7 +142,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_folder_is_no_bundle(tmp_path):
-    assert refusal(tmp_path) == f"{tmp_path}: Is a directory"
+    assert refusal(tmp_path) == f"{tmp_path}: Is a directory: name the file that make bundle wrote"
 
 
 def test_another_format_is_refused_by_number(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import subprocess
 import sys
 import zipfile
@@ -88,6 +89,19 @@ def test_another_python_is_told_which_one_to_use(tmp_path, sources, without):
     content = wheel("3.99")
     with pytest.raises(boot.BundleError, match=r"is for Python 3.99 and this is 3.\d+: make up BUNDLE=\S+ PYTHON=python3.99"):
         boot.have_zstandard(bundle_with(tmp_path, sources, content), tmp_path / "code", named(tmp_path, content))
+
+
+def test_another_python_that_reads_zstd_by_itself_is_told_so_too(tmp_path, sources, capsys):
+    archive.write(tmp_path / "x", HEADER | {"python": "3.99"}, sources, b"")
+    assert boot.main([str(tmp_path / "x"), str(tmp_path / "wheels")]) == 1
+    assert re.fullmatch(rf"bundle: {tmp_path}/x is for Python 3.99 and this is {HERE}: make up BUNDLE={tmp_path}/x PYTHON=python3.99\n", capsys.readouterr().err)
+    assert not (tmp_path / "wheels").exists()
+
+
+def test_folder_that_cannot_be_made_is_one_line(tmp_path, bundle, capsys):
+    (tmp_path / "file").touch()
+    assert boot.main([str(bundle), str(tmp_path / "file" / "wheels")]) == 1
+    assert capsys.readouterr().err == f"bundle: {tmp_path / 'file'}: File exists: make room or way for it, then run this again\n"
 
 
 def test_it_needs_nothing_but_the_standard_library():
