@@ -8,8 +8,6 @@ import webbrowser
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-import yaml
-
 from lab.gitops import GitopsError, application, state
 from lab.gitops.state import Lab
 from lab.gitops.tree import table
@@ -44,11 +42,10 @@ def push(lab: Lab, app: dict | None) -> str:
 
 def lines(lab: Lab, parts: Collection[str], pushed: str = "") -> list[str]:
     """Return what answers where, for the parts that this lab has, and the command that leads on; `pushed` is what `push` says."""
-    https = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_https_port"]
     here = lab.state.relative_to(lab.checkout)
     name = state.named(lab.name)
     rows = [["service", f"http://{lab.host('vars')}:{lab.http}/var/a/1   http://{lab.domain}:{lab.http}/var/a"],
-            ["over TLS", f"curl --cacert {here}/ca.crt https://{lab.host('vars')}:{https}/var/a"],
+            ["over TLS", f"curl --cacert {here}/ca.crt https://{lab.host('vars')}:{lab.https}/var/a"],
             ["registry", lab.images or f"localhost:{lab.registry}"],
             ["cluster", f"{here}/bin/kubectl --kubeconfig {here}/kubeconfig get pods -A"],
             ["passwords", f"make credentials{name}   {here}/credentials.yml"]]  # fmt: skip

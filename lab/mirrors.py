@@ -107,10 +107,10 @@ def wrong(hosts: Mapping[str, object], extra_ca: str, credentials: str = "") -> 
         if "://" in key or not key or " " in key:
             lines.append(f"lab_mirrors has the key '{key}': it must be a host, or a host and a path, without https://")
     try:
-        if credentials and not has_passwords(Path(credentials).expanduser().read_text()):
+        if credentials and not has_passwords(Path(with_home(credentials)).read_text()):
             lines.append(f"lab_pull_credentials is '{credentials}', which holds no password: docker login keeps them elsewhere "
                          "here; write one with docker --config FOLDER login")
-    except (OSError, ValueError, AttributeError, RuntimeError):  # the last: a home folder of nobody
+    except (OSError, ValueError, AttributeError):
         lines.append(f"lab_pull_credentials is '{credentials}': it must be a file that docker login wrote (config.json)")
     extra_ca = with_home(extra_ca)
     if extra_ca and not Path(extra_ca).is_file():

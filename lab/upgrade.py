@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from lab import addresses, build, catalog, made
 from lab.build.sources import catalog_of
 from lab.gitops import state
@@ -104,7 +102,7 @@ def compared(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 def recorded(lab: Lab) -> dict[str, str]:
     """Return what the lab's cluster was made of; {} for a lab that was stood up before that was recorded."""
-    return (yaml.safe_load((lab.state / "lab.yml").read_text()) or {}).get("lab_made_of") or {}
+    return lab.recorded.get("lab_made_of") or {}
 
 
 def upgrade(lab: Lab, play: Callable[[], int], cluster: Kubectl | None = None, registry: Registry | None = None) -> list[str]:

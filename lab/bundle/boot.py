@@ -53,9 +53,10 @@ def python_of(wheel: zipfile.ZipFile) -> str:
     return f"{tag[1]}.{tag[2]}" if tag else "?"
 
 
-def other_python(path: Path, wanted: str, here: str) -> str:
-    """Say that a bundle is for another Python, and what to type."""
-    return f"{path} is for Python {wanted} and this is {here}: make up BUNDLE={path} PYTHON=python{wanted}"
+def refuse_other_python(path: Path, wanted: str) -> None:
+    """Raise BundleError where the bundle `path` is for another Python than this one, with what to type."""
+    if wanted != (here := python()):
+        raise BundleError(f"{path} is for Python {wanted} and this is {here}: make up BUNDLE={path} PYTHON=python{wanted}")
 
 
 def have_zstandard(path: Path, folder: Path, requirements: Path = REQUIREMENTS) -> None:
@@ -66,8 +67,7 @@ def have_zstandard(path: Path, folder: Path, requirements: Path = REQUIREMENTS) 
     if hashlib.sha256(data).hexdigest() not in requirements.read_text():
         raise BundleError(f"{path} is damaged, or was made with other requirements than this checkout's: copy it again, or make it with this one")
     with zipfile.ZipFile(io.BytesIO(data)) as wheel:
-        if (wanted := python_of(wheel)) != (here := python()):
-            raise BundleError(other_python(path, wanted, here))
+        refuse_other_python(path, python_of(wheel))
         wheel.extractall(folder)
     sys.path.insert(0, str(folder))
 
@@ -79,8 +79,7 @@ def wheels(path: Path, target: Path) -> None:
         from lab.bundle.archive import Bundle
 
         bundle = Bundle(path)
-        if bundle.manifest.python != (here := python()):
-            raise BundleError(other_python(path, bundle.manifest.python, here))
+        refuse_other_python(path, bundle.manifest.python)
         prefix = "artifacts/wheels/"
         target.parent.mkdir(parents=True, exist_ok=True)
         unpacked = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))

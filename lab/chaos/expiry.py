@@ -41,21 +41,20 @@ def expired(certificate: bytes, authority: bytes, key: bytes, now: datetime) -> 
     return signed.public_bytes(serialization.Encoding.PEM)
 
 
-def holders(secrets: Iterable[dict], key: bytes) -> list[dict]:
-    """Return those Secrets that hold the server's key (PEM)."""
-    encoded = base64.b64encode(key).decode()
-    return [secret for secret in secrets if secret["data"].get("tls.key") == encoded]
+def in_secret(content: bytes) -> str:
+    """Return what stands in a Secret's data for a file."""
+    return base64.b64encode(content).decode()
 
 
 def held(place: Place) -> list[dict]:
-    """Return the Secrets that the proxy has the lab's certificate from."""
+    """Return the Secrets that the proxy has the lab's certificate from: those with the server's key."""
     secrets = place.kubectl("").everything("secrets", "--field-selector=type=kubernetes.io/tls")
-    return holders(secrets, (place.lab.state / "pki" / "server.key").read_bytes())
+    encoded = in_secret((place.lab.state / "pki" / "server.key").read_bytes())
+    return [secret for secret in secrets if secret["data"].get("tls.key") == encoded]
 
 
-def put(place: Place, certificate: bytes, secrets: Iterable[dict]) -> None:
-    """Put a certificate (PEM) into those of the Secrets that hold another."""
-    encoded = base64.b64encode(certificate).decode()
+def put(place: Place, encoded: str, secrets: Iterable[dict]) -> None:
+    """Put a certificate, as it stands in a Secret, into those of the Secrets that hold another."""
     for secret in secrets:
         if secret["data"].get("tls.crt") != encoded:
             namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
@@ -79,12 +78,11 @@ def expire(place: Place) -> Callable[[], str]:
     found = held(place)
     if not found:
         raise ChaosError("no Secret holds the certificate of .lab: make up puts it there")
-    made = expired(old, (state / "ca.crt").read_bytes(), (state / "pki" / "ca.key").read_bytes(), datetime.now(UTC))
+    made = in_secret(expired(old, (state / "ca.crt").read_bytes(), (state / "pki" / "ca.key").read_bytes(), datetime.now(UTC)))
     put(place, made, found)
-    encoded = base64.b64encode(made).decode()
 
     def missing() -> str:
-        left = [secret["metadata"]["namespace"] for secret in held(place) if secret["data"].get("tls.crt") == encoded]
+        left = [secret["metadata"]["namespace"] for secret in held(place) if secret["data"].get("tls.crt") == made]
         return f"the expired certificate is still in {', '.join(left)}" if left else noticed(place)
 
     return missing
@@ -97,12 +95,12 @@ def restore(place: Place) -> None:
     """
     own = (place.lab.state / "pki" / "server.crt").read_bytes()
     if x509.load_pem_x509_certificate(own).not_valid_after_utc - datetime.now(UTC) > timedelta(days=RENEWED):
-        put(place, own, held(place))
+        put(place, in_secret(own), held(place))
 
 
 def noticed(place: Place) -> str:
     """Return what `make status` says of the certificate that is served now. Raises ChaosError where nobody answers."""
     try:
-        return complaint(place.lab.address, place.https, place.lab.host(SERVICE), place.lab.state / "ca.crt")
+        return complaint(place.lab.address, place.lab.https, place.lab.host(SERVICE), place.lab.state / "ca.crt")
     except OSError as error:
         raise ChaosError(f"nobody says which certificate is served: {error}") from error

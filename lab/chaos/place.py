@@ -8,8 +8,6 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import yaml
-
 from lab.chaos import ChaosError
 from lab.gitops.state import SERVICE, Lab
 from lab.kubectl import Kubectl
@@ -57,11 +55,6 @@ class Place:
     def __init__(self, lab: Lab, run=subprocess.run) -> None:
         """Take the lab; `run` is what starts a process."""
         self.lab, self._run = lab, run
-
-    @property
-    def https(self) -> int:
-        """The port on 127.0.0.1 that leads to the proxy over TLS."""
-        return yaml.safe_load((self.lab.state / "lab.yml").read_text())["lab_https_port"]
 
     def command(self, *words: str, timeout: float = LONGEST) -> str:
         """Return what a command prints that is run in the checkout. Raises ChaosError with its first error, or else its last line."""

@@ -102,7 +102,7 @@ def under_load(place: Place, fault: Fault, under: Load, found: Round) -> None:
 def one_round(place: Place, fault: Fault, found: Round) -> Round:
     """Run one fault once, from a lab that is ready to one that is as it was; note into `found` what came of it."""
     log = Log(f"chaos-{uuid.uuid4().hex[:8]}")
-    sender = Client(place.lab.http, place.https, place.lab.state / "ca.crt")
+    sender = Client(place.lab.http, place.lab.https, place.lab.state / "ca.crt")
     wait_until_ready(place)
     try:
         fault.prepare(place)

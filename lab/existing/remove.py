@@ -11,8 +11,6 @@ import sys
 import time
 from typing import Any
 
-import yaml
-
 from lab.existing import SYSTEM, check
 from lab.gitops import GitopsError, state
 from lab.kubectl import MARK, Kubectl
@@ -110,7 +108,7 @@ def main(argv: list[str]) -> int:
     def removed() -> dict:
         lab = state.load(args.name)
         cluster = Kubectl(lab.kubectl_options())
-        was, found = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_existing_uid"], check.uid(cluster)
+        was, found = lab.recorded["lab_existing_uid"], check.uid(cluster)
         if found != was:
             raise GitopsError(f"{lab.context} leads to another cluster than this lab was made on ({SYSTEM} has the UID {found}, not {was}): nothing was removed")
         return Removal(cluster, lab.name, args.timeout).run()

@@ -6,9 +6,10 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,7 +30,7 @@ ELSEWHERE = {"address": "lab_address", "domain": "lab_domain", "at": "lab_existi
 
 
 # What is recorded of every lab.
-RECORDED = {"lab_http_port", "lab_registry_port", "lab_source"}
+RECORDED = {"lab_http_port", "lab_https_port", "lab_registry_port", "lab_source"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,16 @@ class Lab:
         return f"http://{self.host('git')}:{self.http}/vars.git"
 
     @property
+    def recorded(self) -> dict[str, Any]:
+        """What the lab was made with; `lab_record` in inventory/group_vars/all/lab.yml names it."""
+        return record(self.state / "lab.yml")
+
+    @property
+    def https(self) -> int:
+        """The port that leads to the proxy over TLS."""
+        return self.recorded["lab_https_port"]
+
+    @property
     def context(self) -> str:
         """The cluster's name in the kubeconfig."""
         return self.at or f"kind-{self.name}"
@@ -88,23 +99,34 @@ def named(lab: str) -> str:
     return "" if lab == "lab" else f" NAME={lab}"
 
 
+def record(file: Path, keys: Set[str] = frozenset()) -> dict[str, Any]:
+    """Return what a lab's record says; empty where it was never filled. Raises FileNotFoundError where there is none, and GitopsError
+    where nobody can read it, or one of the `keys` is missing.
+    """
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if not isinstance(found, dict) or (found and not found.keys() >= keys):
+            raise yaml.YAMLError("it is no record of a lab")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise GitopsError(f"{file} cannot be read ({str(error).splitlines()[0]}): remove it, then make down up{named(file.parent.name)}") from None
+    return found
+
+
 def load(name: str, checkout: Path = CHECKOUT, *, up: bool = True) -> Lab:
     """Read the lab `name` of a checkout; raise GitopsError where it is not there, or not `up` where it has to be."""
     if not NAME.fullmatch(name):
         raise GitopsError(f"no lab can be called '{name}': a name is {NAME_IS}")
     state = checkout / ".lab" / name
     try:
-        record = yaml.safe_load((state / "lab.yml").read_text())
-        if record is not None and not (isinstance(record, dict) and record.keys() >= RECORDED):
-            raise yaml.YAMLError("it is no record of a lab")
+        made = record(state / "lab.yml", RECORDED)
     except FileNotFoundError:
-        record = None
-    except yaml.YAMLError as error:
-        raise GitopsError(f"{state / 'lab.yml'} cannot be read ({str(error).splitlines()[0]}): remove it, then make down up{named(name)}") from None
-    if record is None or (up and not (state / "kubeconfig").is_file()):
+        made = {}
+    if not made or (up and not (state / "kubeconfig").is_file()):
         raise GitopsError(f"no lab called {name} is up: make up{named(name)}")
-    there = {key: record[setting] for key, setting in ELSEWHERE.items() if setting in record}
-    return Lab(name, state, record["lab_http_port"], record["lab_registry_port"], record["lab_source"], checkout, **there)
+    there = {key: made[setting] for key, setting in ELSEWHERE.items() if setting in made}
+    return Lab(name, state, made["lab_http_port"], made["lab_registry_port"], made["lab_source"], checkout, **there)
 
 
 def parser(description: str) -> argparse.ArgumentParser:

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import chain
 
-import yaml
-
 from lab import addresses, certificate, diagnose
 from lab.existing import SPACES
 from lab.gitops import GitopsError, application, state
@@ -98,8 +96,7 @@ def advice(app: dict | None, troubled: bool, pushed: str = "git push lab") -> li
 def served(lab: Lab) -> list[str]:
     """Return what is wrong with the certificate that the proxy answers with; that nobody answers is said of its pod."""
     with contextlib.suppress(OSError):
-        https = yaml.safe_load((lab.state / "lab.yml").read_text())["lab_https_port"]
-        return list(filter(None, [certificate.complaint(lab.address, https, lab.host(SERVICE), lab.state / "ca.crt")]))
+        return list(filter(None, [certificate.complaint(lab.address, lab.https, lab.host(SERVICE), lab.state / "ca.crt")]))
     return []
 
 
@@ -144,11 +141,15 @@ def report(lab: Lab, kubectl: Callable[..., Kubectl], now: datetime, proxy: Call
 def main(argv: list[str]) -> int:
     """Print the report; return 0 where everything is well, else 1."""
     options = state.parser(__doc__.splitlines()[0])
+    name = options.parse_args(argv).name
     try:
-        lab = state.load(options.parse_args(argv).name)
+        lab = state.load(name)
         lines, well = report(lab, lambda space: Kubectl(lab.kubectl_options(space)), datetime.now(UTC))
-    except (GitopsError, ClusterError) as error:
+    except GitopsError as error:
         print(f"status: {error}", file=sys.stderr)
+        return 1
+    except ClusterError as error:  # kubectl's words say that nobody answers, and not what helps
+        print(f"status: {error}\n  try: make up{state.named(name)} starts again what stands still", file=sys.stderr)
         return 1
     print("\n".join(lines))
     return 0 if well else 1

@@ -117,7 +117,7 @@ def check_existing(wanted: Mapping[str, Any], plan: Plan) -> tuple[str, list[Fin
 
 def given_mirrors(settings: Mapping[str, Any]) -> mirrors.Mirrors:
     """Return what the user gave to ask in place of upstream's addresses."""
-    return mirrors.Mirrors(settings.get("lab_mirrors") or {}, str(Path(settings["lab_extra_ca"]).expanduser()) if settings.get("lab_extra_ca") else "")
+    return mirrors.Mirrors(settings.get("lab_mirrors") or {}, mirrors.with_home(settings.get("lab_extra_ca") or ""))
 
 
 def check_registries(settings: Mapping[str, Any]) -> list[Finding]:

@@ -8,11 +8,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lab import made
 from lab.catalog import Catalog
-from lab.gitops.state import named
+from lab.gitops import GitopsError, state
 from lab.preflight import processes
 from lab.preflight.finding import Finding
 
@@ -32,15 +30,12 @@ LEADS = ("cluster.id", "kubeconfig", "bin/kubectl", "bin/helm")
 
 def changed_settings(record: Path, asked: Mapping[str, Any]) -> list[Finding]:
     """Refuse to change what a living lab was made with: everything in its record that is asked for differently."""
-    name = named(record.parent.name)
     try:
-        recorded = yaml.safe_load(record.read_text(encoding="utf-8"))
-        if not isinstance(recorded or {}, Mapping):
-            raise yaml.YAMLError("it is no record of a lab")
+        recorded = state.record(record)
     except FileNotFoundError:
         return []
-    except (OSError, yaml.YAMLError) as error:
-        return [Finding("record", f"{record} cannot be read ({str(error).splitlines()[0]}): remove it, then make down up{name}")]
+    except GitopsError as error:
+        return [Finding("record", str(error))]
     changed = {key: was for key, was in (BEFORE | recorded if recorded else {}).items()
                if key in asked and key not in MAY_CHANGE and text(asked[key]) != text(was)}  # fmt: skip
     return [Finding("record", f"this lab was made with {key}={text(was)} and cannot change to {text(asked[key])}: leave {key} as it was"
@@ -68,10 +63,9 @@ def begun(state_dir: Path, *, existing: bool = False) -> bool:
 def changed_cluster(state_dir: Path, name: str, components: Catalog, *, existing: bool = False) -> list[Finding]:
     """Refuse other versions of what the living cluster was made of."""
     try:
-        recorded = yaml.safe_load((state_dir / "lab.yml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):  # no record is no lab; one that cannot be read is refused above
+        was = state.record(state_dir / "lab.yml").get("lab_made_of") or {}
+    except (FileNotFoundError, GitopsError):  # no record is no lab; one that cannot be read is refused above
         return []
-    was = (recorded or {}).get("lab_made_of") or {}
     changes = made.changed(was, components, existing=existing) if begun(state_dir, existing=existing) else {}
     return [Finding("cluster", made.refusal(changes, name))] if changes else []
 

@@ -110,6 +110,7 @@ FITS = {
     "bool": (is_boolean, "true or false"),
     "list": (lambda value: isinstance(value, (list, str)), "a list"),
     "dict": (lambda value: isinstance(value, Mapping), "a dictionary"),
+    "text": (lambda value: isinstance(value, str), "a text"),
 }
 
 
@@ -157,22 +158,19 @@ def contradictions(given: Mapping[str, Any], settings: Mapping[str, Any]) -> lis
             if given.get(name) and str(given[name]) != "0" and settings.get(other, value) not in (value, "auto")]  # fmt: skip
 
 
-# Settings that are one text each, and what that stands for.
-TEXTS = {
-    "lab_extra_ca": "the path of a PEM file", "lab_pull_credentials": "the path of a file that docker login wrote",
-    "lab_bundle": "the path of a file that make bundle wrote", "lab_registry": "host[:port][/path]", "lab_existing_context": "the name of a context",
-    "lab_existing_kubeconfig": "the path of a kubeconfig", "lab_storage_class": "the name of a class",
+# Settings of one kind each, that kind, and what they stand for.
+KINDS = {
+    "lab_extra_ca": ("text", "the path of a PEM file"), "lab_pull_credentials": ("text", "the path of a file that docker login wrote"),
+    "lab_bundle": ("text", "the path of a file that make bundle wrote"), "lab_registry": ("text", "host[:port][/path]"),
+    "lab_existing_context": ("text", "the name of a context"), "lab_existing_kubeconfig": ("text", "the path of a kubeconfig"),
+    "lab_storage_class": ("text", "the name of a class"), "lab_components": ("list", PARTS_MEANT),
 }  # fmt: skip
 
 
 def wrong_types(settings: Mapping[str, Any]) -> list[Finding]:
     """Refuse settings that are of another kind than what they stand for: nothing else can be said of them."""
-    findings = [Finding("variables", f"{name} is '{settings[name]}': it must be {meant}")
-                for name, meant in TEXTS.items() if not isinstance(settings.get(name, ""), str)]  # fmt: skip
-    parts = settings.get("lab_components", [])
-    if not isinstance(parts, (str, list)):
-        findings.append(Finding("variables", f"lab_components is '{parts}': it must be {PARTS_MEANT}"))
-    return findings
+    return [Finding("variables", f"{name} is '{settings[name]}': it must be {meant}")
+            for name, (kind, meant) in KINDS.items() if name in settings and not FITS[kind][0](settings[name])]  # fmt: skip
 
 
 def wrong_settings(settings: Mapping[str, Any], sources: list[str]) -> list[Finding]:

@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from lab.chaos.expiry import expired
+from tests.certificates import issue
 from tests.lifecycle.conftest import CHECKOUT, Run
-from tests.unit.certificates import issue
 
 PLAY = [{"hosts": "localhost", "gather_facts": False, "roles": [{"role": "certificates"}]}]
 

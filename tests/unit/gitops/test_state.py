@@ -44,7 +44,7 @@ def test_other_errors_are_not_hidden():
 @pytest.mark.parametrize("name", ["", "a b", "lab/../lab", "../lab", "Lab", "-e", "x" * 21])
 def test_what_is_no_name_of_a_lab_is_refused_though_its_folder_is_there(tmp_path, name):
     (tmp_path / ".lab" / "lab").mkdir(parents=True)
-    (tmp_path / ".lab" / "lab" / "lab.yml").write_text("lab_http_port: 1\nlab_registry_port: 2\nlab_source: packages\n")
+    (tmp_path / ".lab" / "lab" / "lab.yml").write_text("lab_http_port: 1\nlab_https_port: 3\nlab_registry_port: 2\nlab_source: packages\n")
     with pytest.raises(GitopsError, match="no lab can be called"):
         state.load(name, tmp_path, up=False)
     assert state.load("lab", tmp_path, up=False).http == 1

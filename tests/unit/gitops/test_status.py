@@ -119,3 +119,13 @@ def test_who_has_a_repository_elsewhere_is_not_told_to_push_to_the_lab(lab, url,
     app = {"spec": {"sources": [{"repoURL": url}]}, "status": {"conditions": [{"type": "ComparisonError", "message": "bad"}]}}
     (line,) = status.advice(app, True, addresses.push(lab, app))
     assert said in line
+
+
+def test_cluster_that_does_not_answer_is_said_with_what_to_type(lab, monkeypatch, capsys):
+    def refused(*arguments):
+        raise ClusterError("kubectl get: connection refused")
+
+    monkeypatch.setattr(status.state, "load", lambda name: lab)
+    monkeypatch.setattr(status, "report", refused)
+    assert status.main(["--name=two"]) == 1
+    assert capsys.readouterr().err == "status: kubectl get: connection refused\n  try: make up NAME=two starts again what stands still\n"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lab import certificate
 from lab.chaos import expiry
-from tests.unit.certificates import NOW, SIGNS, issue, pem
+from tests.certificates import NOW, SIGNS, issue, pem
 
 HOST = "vars.localhost"
 CHECKOUT = Path(__file__).parents[3]

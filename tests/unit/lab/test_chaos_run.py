@@ -14,7 +14,7 @@ from lab.chaos.faults import FAULTS, Fault
 from lab.chaos.load import Answer
 from lab.chaos.place import Place, Process, processes
 from lab.chaos.report import Round
-from tests.unit.certificates import issue
+from tests.certificates import issue
 from tests.unit.clock import Clock
 
 
@@ -89,10 +89,8 @@ def quick(monkeypatch, tmp_path):
             happened.append("load ends")
 
     class Place:
-        https = 1
-
         class lab:
-            name, http, state, checkout = "x", 1, tmp_path, tmp_path
+            name, http, https, state, checkout = "x", 1, 2, tmp_path, tmp_path
 
         def lacking(self):
             return ""

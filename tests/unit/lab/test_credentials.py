@@ -24,7 +24,7 @@ def checkout(tmp_path):
     """Return a checkout with a lab that has passwords."""
     state = tmp_path / ".lab" / "lab"
     state.mkdir(parents=True)
-    (state / "lab.yml").write_text(yaml.safe_dump({"lab_http_port": 8080, "lab_registry_port": 5001, "lab_source": "packages"}))
+    (state / "lab.yml").write_text(yaml.safe_dump({"lab_http_port": 8080, "lab_https_port": 8443, "lab_registry_port": 5001, "lab_source": "packages"}))
     (state / "credentials.yml").write_text(yaml.safe_dump(PASSWORDS))
     return tmp_path
 

@@ -132,7 +132,7 @@ def test_space_between_parts_is_said():
 
 
 @pytest.mark.parametrize("value", [5, ["x"], {"x": "y"}, None])
-@pytest.mark.parametrize("name", [*variables.TEXTS, "lab_components"])
+@pytest.mark.parametrize("name", variables.KINDS)
 def test_setting_of_another_kind_is_refused_by_name(name, value):
     if name == "lab_components" and isinstance(value, list):
         value = True

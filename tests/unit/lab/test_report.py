@@ -357,7 +357,7 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "CHECKOUT", tmp_path)
     state = tmp_path / ".lab" / "x"
     state.mkdir(parents=True)
-    (state / "lab.yml").write_text("lab_http_port: 1\nlab_registry_port: 2\nlab_source: packages\n")
+    (state / "lab.yml").write_text("lab_http_port: 1\nlab_https_port: 3\nlab_registry_port: 2\nlab_source: packages\n")
     return state
 
 

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.unit.certificates import NOW, SIGNS, issue, pem
+from tests.certificates import NOW, SIGNS, issue, pem
 
 FILES = Path(__file__).parents[3] / "roles/renewal/files"
 DAY = 86400

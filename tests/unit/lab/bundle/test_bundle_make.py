@@ -56,7 +56,7 @@ def lab(tmp_path):
         folder = tmp_path / ".lab" / name
         folder.mkdir(parents=True)
         if source:
-            (folder / "lab.yml").write_text(f"lab_source: {source}\nlab_http_port: 1\nlab_registry_port: 2\n")
+            (folder / "lab.yml").write_text(f"lab_source: {source}\nlab_http_port: 1\nlab_https_port: 3\nlab_registry_port: 2\n")
         return folder
 
     return have
