@@ -6,11 +6,11 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from lab import build
-from lab.build.plan import Plan
+from lab.build import jobs
+from lab.build.plan import LANES, Plan
 from lab.build.sources import BUNDLE, CHECKOUT, DEFAULT, plan_of
 from lab.bundle import BundleError, archive, contents, images, manifest, packages, wheels
 from lab.catalog import Catalog
@@ -36,10 +36,16 @@ def source_of(folder: Path) -> str:
     return source
 
 
-def folders(plan: Plan, names: Iterable[str]) -> dict[str, Path]:
-    """Return the folder of each component; raise BundleError where one has not been made yet."""
-    if missing := plan.missing(list(names)):
-        raise BundleError(f"not made yet: {', '.join(missing)}; make up makes it")
+def folders(plan: Plan, names: list[str], logs: Path) -> dict[str, Path]:
+    """Return the folder of each component; what no lab here has needed so far is made now, with its logs in `logs`.
+
+    Raises BundleError where nothing has been made yet: such a machine need not have what builds call, and `make up` installs it.
+    """
+    missing = plan.missing(names)
+    if missing and missing == [name for name in names if not plan.catalog[name].pulled]:
+        raise BundleError("nothing of it has been made here yet: make up first, which makes it, and installs what that takes")
+    if todo := plan.jobs(names):
+        jobs.run(todo, LANES, logs, jobs.Progress(logs / "progress.log", len(todo)))
     return {name: plan.artifact(name) for name in names}
 
 
@@ -69,9 +75,9 @@ def refuse_target(target: Path) -> None:
 
 def make(plan: Plan, names: list[str], target: Path, logs: Path) -> manifest.Manifest:
     """Write the bundle `target` of the components `names`, then read it back; return its manifest."""
-    made = folders(plan, names)
-    artifacts = {name: {"key": plan.key(name), "entry": contents.entry(plan.catalog[name])} for name in names}
     logs.mkdir(parents=True, exist_ok=True)
+    made = folders(plan, names, logs)
+    artifacts = {name: {"key": plan.key(name), "entry": contents.entry(plan.catalog[name])} for name in names}
     log = logs / "bundle.log"
     log.write_text("")
     images.have(plan, names, log)

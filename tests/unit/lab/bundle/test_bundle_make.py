@@ -2,6 +2,7 @@
 
 import pytest
 
+from lab.build.jobs import Job
 from lab.bundle import BundleError, contents, make, packages, wheels
 from lab.bundle.archive import Bundle
 from lab.catalog import load
@@ -36,9 +37,19 @@ def test_twice_is_the_same(maker, at_hand, tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_what_is_not_made_is_named(maker, at_hand, tmp_path):
-    maker.artifact("proxy").rename(tmp_path / "away")
-    with pytest.raises(BundleError, match="not made yet: proxy; make up makes it"):
+def test_what_no_lab_has_needed_so_far_is_made(maker, at_hand, tmp_path, monkeypatch):
+    away = tmp_path / "away"
+    maker.artifact("proxy").rename(away)
+    monkeypatch.setattr(maker, "jobs", lambda names: [Job("proxy", lambda log: away.rename(maker.artifact("proxy")), "fetch")])
+    make.make(maker, ["tool", "proxy"], tmp_path / "x.tar.zst", tmp_path / "logs")
+    assert "proxy" in Bundle(tmp_path / "x.tar.zst").manifest.components
+    assert "build: proxy done" in (tmp_path / "logs" / "progress.log").read_text()
+
+
+def test_machine_where_nothing_was_made_is_told_to_begin_with_that(maker, at_hand, tmp_path):
+    for name in ("tool", "proxy"):
+        maker.artifact(name).rename(tmp_path / name)
+    with pytest.raises(BundleError, match="nothing of it has been made here yet: make up first"):
         make.make(maker, ["tool", "proxy"], tmp_path / "x.tar.zst", tmp_path / "logs")
     assert not (tmp_path / "x.tar.zst").exists()
 
