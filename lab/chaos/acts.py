@@ -60,16 +60,24 @@ def kill_pods(selector: str, namespace: str = SERVICE, most: int = 1) -> Callabl
     return inflict
 
 
+def kubelet_pid(place: Place, node: str) -> str:
+    """Return the kubelet's first process in a node, "0" where it does not run.
+
+    Systemd knows it. By its name there may be two for a moment: what the kubelet starts (mount, runc) has its name until it becomes that.
+    """
+    return place.inside(node, "systemctl show --property=MainPID --value kubelet").strip()
+
+
 def kill_kubelet(place: Place) -> Missing:
-    """Kill the kubelet of the node that the database is on."""
+    """Kill the kubelet of the node that the database is on. Raises ChaosError where none runs."""
     node = place.database()["spec"]["nodeName"]
-    pid = place.inside(node, "pidof kubelet").strip()
+    if (pid := kubelet_pid(place, node)) == "0":
+        raise ChaosError(f"no kubelet runs in the node {node}: make up starts it")
     killed = datetime.now(UTC)
     place.inside(node, 'kill -s KILL "$1"', pid)
 
     def missing() -> str:
-        now = place.inside(node, "pidof kubelet || true").strip()
-        if not now or now == pid:
+        if kubelet_pid(place, node) in ("0", pid):
             return "the kubelet does not run again"
         lease = place.kubectl("kube-node-lease").text("get", "lease", node, "--namespace=kube-node-lease", "--output=jsonpath={.spec.renewTime}")
         return "" if datetime.fromisoformat(lease) > killed else "the kubelet has not reported yet"

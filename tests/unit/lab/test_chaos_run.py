@@ -386,3 +386,37 @@ def test_volume_is_filled_until_nothing_is_left(tmp_path, looks, left):
     done = subprocess.run(["sh", "-euc", volume.FILL, "sh", str(tmp_path), volume.FILLER], capture_output=True, text=True, check=True, timeout=30,
                           env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})  # fmt: skip
     assert done.stdout.strip() == left
+
+
+class Node:
+    """A node whose kubelet is the process that systemd says, and whose lease is as old as that."""
+
+    def __init__(self, *pids):
+        self.pids, self.killed, self.renewed = list(pids), [], "2000-01-01T00:00:00Z"
+
+    def database(self):
+        return {"spec": {"nodeName": "node"}}
+
+    def inside(self, node, script, *arguments):
+        if arguments:
+            self.killed += arguments
+            return ""
+        assert "MainPID" in script
+        return f"{self.pids.pop(0)}\n"
+
+    def kubectl(self, namespace):
+        return type("Kubectl", (), {"text": lambda _, *words: self.renewed})()
+
+
+def test_kubelet_that_systemd_started_is_killed_and_has_to_report_again():
+    node = Node("191", "191", "0", "200", "200")
+    missing = acts.kill_kubelet(node)
+    assert node.killed == ["191"]
+    assert [missing(), missing(), missing()] == ["the kubelet does not run again"] * 2 + ["the kubelet has not reported yet"]
+    node.renewed = "2999-01-01T00:00:00Z"
+    assert missing() == ""
+
+
+def test_node_without_a_kubelet_is_not_asked_to_lose_it():
+    with pytest.raises(ChaosError, match="no kubelet runs in the node node"):
+        acts.kill_kubelet(Node("0"))
