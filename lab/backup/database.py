@@ -22,6 +22,8 @@ TABLE = "variables"
 SUPERUSER, OWNER = "postgres", "vars_owner"
 # Seconds that one program may take.
 LONGEST = 600
+# What is read is asked for so many times at most, and ends with this line; the script runs a program and says that it was run to its end.
+TRIES, END, TO_ITS_END = 3, "-- that was all", '"$@" && echo "$0"'
 
 # Row by row, so that it needs little memory; in the order of the key, so that it is the same wherever the rows are.
 MEASURE = (
@@ -82,9 +84,28 @@ class Server:
             raise BackupError(said(done.stderr, done.returncode))
         return done.stdout or b""
 
-    def ask(self, database: str, *statements: str, role: str = OWNER) -> str:
-        """Run statements one after the other, each in a transaction of its own, and return what they answer."""
-        return self.run(self.psql(database, *(f"--command={statement}" for statement in statements), role=role)).decode().strip()
+    def read(self, command: Sequence[str], given: IO | None = None) -> str:
+        """Run a program that changes nothing, and return all that it printed. Raises BackupError with its own last line.
+
+        `kubectl exec` may lose some of it, or all, and end as if it had not (kubernetes/kubernetes#124571; seen here once, on a busy
+        machine: a dump's list was empty). So what is printed ends with a line of ours, and where that is missing the program runs again.
+        """
+        words = self.program("sh", "-c", TO_ITS_END, END, *command[len(self._prefix) :])
+        for _ in range(TRIES):
+            if given:
+                given.seek(0)
+            printed = self.run(words, given).decode(errors="replace")
+            if printed.endswith(f"{END}\n"):
+                return printed.removesuffix(f"{END}\n")
+        raise BackupError(f"what {command[len(self._prefix)]} printed was lost on the way, {TRIES} times: make status says whether the cluster is well")
+
+    def do(self, database: str, statement: str, role: str = OWNER) -> None:
+        """Run a statement that changes something, in a transaction of its own. Raises BackupError."""
+        self.run(self.psql(database, f"--command={statement}", role=role))
+
+    def ask(self, database: str, statement: str) -> str:
+        """Return what a statement answers that changes nothing. Raises BackupError."""
+        return self.read(self.psql(database, f"--command={statement}")).strip()
 
     def measure(self, database: str) -> Content:
         """Return what the table holds."""
@@ -113,12 +134,12 @@ class Server:
     def scratch(self) -> Iterator[str]:
         """Yield the name of an empty database in the same server; it goes, whatever happens."""
         name = f"vars_check_{uuid.uuid4().hex[:12]}"
-        self.ask("postgres", f"CREATE DATABASE {name} TEMPLATE template0 OWNER {OWNER}", role=SUPERUSER)
+        self.do("postgres", f"CREATE DATABASE {name} TEMPLATE template0 OWNER {OWNER}", role=SUPERUSER)
         try:
-            self.ask(name, f"ALTER SCHEMA public OWNER TO {OWNER}", role=SUPERUSER)
+            self.do(name, f"ALTER SCHEMA public OWNER TO {OWNER}", role=SUPERUSER)
             yield name
         finally:
-            self.ask("postgres", f"DROP DATABASE {name} WITH (FORCE)", role=SUPERUSER)
+            self.do("postgres", f"DROP DATABASE {name} WITH (FORCE)", role=SUPERUSER)
 
 
 def said(stderr: bytes, code: int | None) -> str:

@@ -47,7 +47,7 @@ def refuse_foreign(server: Server, path: Path) -> None:
         raise BackupError(f"{path} is damaged: it is not what {sum_of(path).name} says")
     try:
         with path.open("rb") as dump:
-            listing = server.run(server.program("pg_restore", "--list"), dump).decode(errors="replace")
+            listing = server.read(server.program("pg_restore", "--list"), dump)
     except BackupError as error:
         raise BackupError(f"{path} is damaged: {error}") from None
     if (tables := data_of(listing)) != [f"public {TABLE}"]:

@@ -158,7 +158,7 @@ def fill(place: Place) -> Missing:
     volume.fill(place)
     server = Server.of(place.lab)
     try:
-        server.ask(server.database, USE_UP, role=SUPERUSER)
+        server.do(server.database, USE_UP, role=SUPERUSER)
     except BackupError:
         return nothing
     raise ChaosError("the volume is full, and the database still finds room for its log")

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from lab import catalog, made, upgrade
+from lab.gitops import state
 from lab.preflight.variables import PARTS
 from lab.registry import Registry, path_of
 
@@ -246,7 +247,7 @@ def test_node_is_made_of_the_catalogs_image(machine, lab, plan):
 
 @pytest.mark.own_cluster
 def test_record_of_what_the_cluster_was_made_of_is_the_catalogs(lab, plan):
-    assert upgrade.recorded(lab) == made.made_of(plan.catalog)
+    assert upgrade.recorded(state.load(lab.name)) == made.made_of(plan.catalog)
 
 
 def test_every_claim_is_bound(cluster):
